@@ -1,0 +1,162 @@
+"""The operator table, the error table and the format's version: the only hand-written copy of each.
+
+``python -m ebnn.ops --write`` renders the C header ``usermod/ebnn/engine/ebnn_ops.h`` and the tables of
+``docs/SPEC.md`` from here; a test says whether rendering again would change them.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebnn.files import repo_root, write_atomic
+
+FORMAT_MAJOR = 0
+FORMAT_MINOR = 2
+MAGIC = b"EBNN"
+
+HEADER_SIZE = 40
+RECORD_SIZE = 36
+
+# Node record flags.
+FLAG_BORDER_PLUS = 1  # padding holds +1 instead of -1
+FLAG_WIDE = 2  # thresholds or offsets are int32 instead of int16
+FLAG_FLIPS = 4  # a flip bit a channel follows the thresholds
+FLAGS_KNOWN = 7
+
+# Bounds that keep every size and sum of the engine inside 32 bits.
+MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of a node
+MAX_U8_TAPS = (1 << 31) // 512  # taps of a u8 source: 255 * taps stays below 2**30
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator: where its sums come from (source, input dtype) and what it makes of them (output dtype)."""
+
+    code: int
+    name: str
+    source: str  # conv | dense | pool
+    input: str  # bits | u8
+    output: str  # bits | i32
+    summary: str
+
+
+OPS = (
+    Op(1, "conv_u8_bits", "conv", "u8", "bits", "convolution of bytes, thresholds, OR pool"),
+    Op(2, "conv_bits", "conv", "bits", "bits", "convolution of bits, thresholds, OR pool"),
+    Op(3, "dense_u8_bits", "dense", "u8", "bits", "fully connected layer on bytes, thresholds"),
+    Op(4, "dense_bits", "dense", "bits", "bits", "fully connected layer on bits, thresholds"),
+    Op(5, "dense_u8_scores", "dense", "u8", "i32", "fully connected layer on bytes, integer scores"),
+    Op(6, "dense_scores", "dense", "bits", "i32", "fully connected layer on bits, integer scores"),
+    Op(7, "pool_or", "pool", "bits", "bits", "max pooling of bits by OR"),
+)
+BY_NAME = {op.name: op for op in OPS}
+BY_CODE = {op.code: op for op in OPS}
+
+DTYPES = {"bits": 0, "u8": 1, "i32": 2}
+
+# (name, what the person reads). The code is minus the position, counted from 1.
+ERRORS = (
+    ("TRUNCATED", "model is truncated"),
+    ("MAGIC", "not an ebnn model"),
+    ("VERSION", "model format is newer than this ebnn: update the firmware or export again"),
+    ("SIZE", "model is longer than its header says"),
+    ("CRC", "model is damaged: its checksum does not match"),
+    ("HEADER", "model header is invalid"),
+    ("OP", "model uses an operator that this ebnn does not have"),
+    ("LINK", "a node reads a value that does not exist or has another type"),
+    ("SHAPE", "a node's geometry does not fit its input"),
+    ("RANGE", "a node's parameters lie outside of the model"),
+    ("OVERFLOW", "a node's sums could pass 32 bits"),
+    ("ARENA", "a node's memory lies outside of the arena"),
+    ("LABELS", "the labels are damaged"),
+    ("NODES", "model has more nodes than the caller's table"),
+    ("ALIGN", "model and arena must be aligned to 4 bytes"),
+    ("SPACE", "the arena is smaller than the model needs"),
+    ("STOPPED", "stopped by the caller"),
+)
+ERROR_TEXT = dict(ERRORS)
+
+
+def error_code(name: str) -> int:
+    """The engine's number for an error name, for example ``error_code("TRUNCATED") == -1``."""
+    return -1 - [entry[0] for entry in ERRORS].index(name)
+
+
+def _define(name: str, value: object) -> str:
+    return f"#define EBNN_{name} ({value})"
+
+
+def render_header() -> str:
+    """The generated C header: format constants, X-macro list of operators, error enum, X-macro of error texts."""
+    ops = [
+        f"    X({op.code}, {op.name.upper()}, {op.source.upper()}, {op.input.upper()}, {op.output.upper()})"
+        for op in OPS
+    ]
+    errors = [f'    X(EBNN_E_{name}, {error_code(name)}, "{text}")' for name, text in ERRORS]
+    constants = [
+        ("FORMAT_MAJOR", FORMAT_MAJOR),
+        ("FORMAT_MINOR", FORMAT_MINOR),
+        ("HEADER_SIZE", HEADER_SIZE),
+        ("RECORD_SIZE", RECORD_SIZE),
+        ("FLAG_BORDER_PLUS", FLAG_BORDER_PLUS),
+        ("FLAG_WIDE", FLAG_WIDE),
+        ("FLAG_FLIPS", FLAG_FLIPS),
+        ("FLAGS_KNOWN", FLAGS_KNOWN),
+        ("MAX_BITS", f"{MAX_BITS}UL"),
+        ("MAX_U8_TAPS", f"{MAX_U8_TAPS}UL"),
+        *((f"DTYPE_{name.upper()}", code) for name, code in DTYPES.items()),
+    ]
+    return "\n".join(
+        [
+            "// Rendered by `python -m ebnn.ops --write` from host/ebnn/ops.py: do not edit.",
+            "#ifndef EBNN_OPS_H",
+            "#define EBNN_OPS_H",
+            "",
+            *(_define(name, value) for name, value in constants),
+            "",
+            "// X(code, name, source, input dtype, output dtype)",
+            "#define EBNN_OP_LIST(X) \\",
+            " \\\n".join(ops),
+            "",
+            "// X(name, code, text)",
+            "#define EBNN_ERROR_LIST(X) \\",
+            " \\\n".join(errors),
+            "",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def render_spec_tables() -> dict[str, str]:
+    """Markdown tables of the SPEC by marker name (``ops``, ``errors``)."""
+    ops = ["| code | operator | source | input | output | what |", "|---|---|---|---|---|---|"]
+    ops += [f"| {o.code} | `{o.name}` | {o.source} | {o.input} | {o.output} | {o.summary} |" for o in OPS]
+    errors = ["| code | name | text |", "|---|---|---|"]
+    errors += [f"| {error_code(name)} | `{name}` | {text} |" for name, text in ERRORS]
+    return {"ops": "\n".join(ops), "errors": "\n".join(errors)}
+
+
+def splice_tables(text: str) -> str:
+    """Return SPEC text with the tables between ``<!-- NAME -->`` and ``<!-- /NAME -->`` rendered again."""
+    for name, table in render_spec_tables().items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, rest = text.split(start, 1)
+        text = before + start + table + "\n" + end + rest.split(end, 1)[1]
+    return text
+
+
+def generated_files(root: Path) -> dict[Path, str]:
+    """Every generated file with the content that it should have."""
+    spec = root / "docs" / "SPEC.md"
+    header = root / "usermod" / "ebnn" / "engine" / "ebnn_ops.h"
+    return {header: render_header(), spec: splice_tables(spec.read_text(encoding="utf-8"))}
+
+
+if __name__ == "__main__":
+    for path, content in generated_files(repo_root()).items():
+        if "--write" in sys.argv:
+            write_atomic(path, content)
+        print(path.name, "written" if "--write" in sys.argv else "checked")

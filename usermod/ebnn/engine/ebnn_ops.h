@@ -1,0 +1,49 @@
+// Rendered by `python -m ebnn.ops --write` from host/ebnn/ops.py: do not edit.
+#ifndef EBNN_OPS_H
+#define EBNN_OPS_H
+
+#define EBNN_FORMAT_MAJOR (0)
+#define EBNN_FORMAT_MINOR (2)
+#define EBNN_HEADER_SIZE (40)
+#define EBNN_RECORD_SIZE (36)
+#define EBNN_FLAG_BORDER_PLUS (1)
+#define EBNN_FLAG_WIDE (2)
+#define EBNN_FLAG_FLIPS (4)
+#define EBNN_FLAGS_KNOWN (7)
+#define EBNN_MAX_BITS (134217728UL)
+#define EBNN_MAX_U8_TAPS (4194304UL)
+#define EBNN_DTYPE_BITS (0)
+#define EBNN_DTYPE_U8 (1)
+#define EBNN_DTYPE_I32 (2)
+
+// X(code, name, source, input dtype, output dtype)
+#define EBNN_OP_LIST(X) \
+    X(1, CONV_U8_BITS, CONV, U8, BITS) \
+    X(2, CONV_BITS, CONV, BITS, BITS) \
+    X(3, DENSE_U8_BITS, DENSE, U8, BITS) \
+    X(4, DENSE_BITS, DENSE, BITS, BITS) \
+    X(5, DENSE_U8_SCORES, DENSE, U8, I32) \
+    X(6, DENSE_SCORES, DENSE, BITS, I32) \
+    X(7, POOL_OR, POOL, BITS, BITS)
+
+// X(name, code, text)
+#define EBNN_ERROR_LIST(X) \
+    X(EBNN_E_TRUNCATED, -1, "model is truncated") \
+    X(EBNN_E_MAGIC, -2, "not an ebnn model") \
+    X(EBNN_E_VERSION, -3, "model format is newer than this ebnn: update the firmware or export again") \
+    X(EBNN_E_SIZE, -4, "model is longer than its header says") \
+    X(EBNN_E_CRC, -5, "model is damaged: its checksum does not match") \
+    X(EBNN_E_HEADER, -6, "model header is invalid") \
+    X(EBNN_E_OP, -7, "model uses an operator that this ebnn does not have") \
+    X(EBNN_E_LINK, -8, "a node reads a value that does not exist or has another type") \
+    X(EBNN_E_SHAPE, -9, "a node's geometry does not fit its input") \
+    X(EBNN_E_RANGE, -10, "a node's parameters lie outside of the model") \
+    X(EBNN_E_OVERFLOW, -11, "a node's sums could pass 32 bits") \
+    X(EBNN_E_ARENA, -12, "a node's memory lies outside of the arena") \
+    X(EBNN_E_LABELS, -13, "the labels are damaged") \
+    X(EBNN_E_NODES, -14, "model has more nodes than the caller's table") \
+    X(EBNN_E_ALIGN, -15, "model and arena must be aligned to 4 bytes") \
+    X(EBNN_E_SPACE, -16, "the arena is smaller than the model needs") \
+    X(EBNN_E_STOPPED, -17, "stopped by the caller")
+
+#endif
