@@ -1,0 +1,12 @@
+# Shared by the boards here, included at the end of each mpconfigboard.mk.
+
+EBNN_BOARDS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+
+CFLAGS += -I$(BOARD_DIR) -DMP_CONFIGFILE='<mpconfig_ebnn.h>'
+
+LDSCRIPT = $(BOARD_DIR)/link.ld
+LDFLAGS += -L$(EBNN_BOARDS)
+LDFLAGS += -Wl,--wrap=uart_init -Wl,--wrap=uart_rx_chr -Wl,--wrap=mp_stack_set_limit
+
+vpath %.c $(EBNN_BOARDS)
+SRC_BOARD_O += console.o stack.o
