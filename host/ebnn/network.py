@@ -1,4 +1,4 @@
-"""The central types: Value, Geometry, Node, Network. Immutable, validated, already folded to integers.
+"""Node and Network, the central types. Immutable, validated, already folded to integers.
 
 The integer meaning of every operator is docs/SPEC.md, section 2.
 """
@@ -12,42 +12,22 @@ from functools import cached_property
 import numpy as np
 
 from ebnn import ops
-from ebnn.bits import pixel_stride
 from ebnn.errors import NetworkError
-
-Pair = tuple[int, int]
-Sides = tuple[int, int, int, int]  # top, left, bottom, right
-
-MAX_SIZE = 65535
-MAX_BYTE = 255
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor of a network: ``shape`` is (height, width, channels), ``dtype`` is bits, u8 or i32."""
-
-    id: int
-    shape: tuple[int, int, int]
-    dtype: str
-
-    def __str__(self) -> str:
-        return "x".join(map(str, self.shape)) + f" {self.dtype}"
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where a window reads: kernel, stride, padding and border of the convolution, then the same of the pool.
-
-    ``border`` is what padding holds: -1 or +1 (for ``u8`` inputs the bytes 0 and 255). Pool padding never counts.
-    """
-
-    kernel: Pair = (1, 1)
-    stride: Pair = (1, 1)
-    pad: Sides = (0, 0, 0, 0)
-    border: int = -1
-    pool: Pair = (1, 1)
-    pool_stride: Pair = (1, 1)
-    pool_pad: Sides = (0, 0, 0, 0)
+from ebnn.geometry import (
+    MAX_BYTE,
+    NO_PAD,
+    Geometry,
+    Pair,
+    Sides,
+    Value,
+    acc_bound,
+    filter_bytes,
+    filter_shape,
+    filter_taps,
+    geometry_fault,
+    output_shape,
+    value_fault,
+)
 
 
 def _frozen(array: object, dtype: type) -> np.ndarray | None:
@@ -102,20 +82,6 @@ class Node:
         return 0 if self.weights is None else self.weights.shape[0]
 
 
-def window_count(size: int, before: int, after: int, window: int, stride: int) -> int:
-    """How many windows fit along one axis: floor((size + before + after - window) / stride) + 1."""
-    return (size + before + after - window) // stride + 1
-
-
-def map_size(size: Pair, window: Pair, stride: Pair, pad: Sides) -> Pair:
-    """(height, width) of the map of all window positions; a part may be below 1 where none fits."""
-    top, left, bottom, right = pad
-    return (
-        window_count(size[0], top, bottom, window[0], stride[0]),
-        window_count(size[1], left, right, window[1], stride[1]),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Network:
     """A binarized network as the device runs it.
@@ -151,10 +117,6 @@ class Network:
         """Number of scores."""
         return self.values[-1].shape[2]
 
-    def conv_size(self, index: int) -> Pair:
-        """(height, width) of node ``index``'s map before its pool."""
-        return _conv_size(self.nodes[index], self.values[self.nodes[index].inputs[0]])
-
     def with_labels(self, labels: Sequence[str]) -> Network:
         """The same network with other class names."""
         return replace(self, labels=tuple(labels))
@@ -171,20 +133,10 @@ def dense_node(op: str, source: int, weights: np.ndarray, **params) -> Node:
     return Node(op, (source,), weights=weights, **params)
 
 
-def pool_node(source: int, pool: Pair, pool_stride: Pair, pool_pad: Sides = (0, 0, 0, 0), name: str = "") -> Node:
+def pool_node(source: int, pool: Pair, pool_stride: Pair, pool_pad: Sides = NO_PAD, name: str = "") -> Node:
     """A ``pool_or`` node."""
-    return Node(
-        "pool_or", (source,), Geometry(pool=pool, pool_stride=pool_stride, pool_pad=pool_pad), name=name
-    )
-
-
-def _conv_size(node: Node, source: Value) -> Pair:
-    if node.spec.source == "dense":
-        return (1, 1)
-    if node.spec.source == "pool":
-        return source.shape[:2]
-    geometry = node.geometry
-    return map_size(source.shape[:2], geometry.kernel, geometry.stride, geometry.pad)
+    geometry = Geometry(pool=pool, pool_stride=pool_stride, pool_pad=pool_pad)
+    return Node("pool_or", (source,), geometry, name=name)
 
 
 def _output_value(node: Node, values: Sequence[Value]) -> Value:
@@ -197,108 +149,69 @@ def _output_value(node: Node, values: Sequence[Value]) -> Value:
     source = values[node.inputs[0]]
     if source.dtype != node.spec.input:
         raise NetworkError(f"{where}: {node.op} reads {node.spec.input}, value {source.id} is {source.dtype}")
-    _check_geometry(node, source, where)
-    _check_params(node, source, where)
-    geometry = node.geometry
-    height, width = map_size(
-        _conv_size(node, source), geometry.pool, geometry.pool_stride, geometry.pool_pad
-    )
-    if height < 1 or width < 1:
-        raise NetworkError(f"{where}: no window fits into its {source} input")
-    channels = source.shape[2] if node.spec.source == "pool" else node.filters
-    value = Value(len(values), (height, width, channels), node.spec.output)
-    _check_value(value, where)
-    return value
+    fault = _geometry_fault(node, source) or _params_fault(node, source) or _sums_fault(node, source)
+    if fault:
+        raise NetworkError(f"{where}: {fault}")
+    return Value(len(values), output_shape(node.spec, source, node.geometry, _channels(node, source)), node.spec.output)
 
 
-def _check_value(value: Value, where: str) -> None:
-    height, width, channels = value.shape
-    if not all(1 <= size <= MAX_SIZE for size in value.shape):
-        raise NetworkError(f"{where}: shape {value.shape} must be 1 to {MAX_SIZE} in each direction")
-    bits = height * width * (8 * channels if value.dtype == "u8" else pixel_stride(channels))
-    if bits > ops.MAX_BITS:
-        raise NetworkError(f"{where}: {value} takes {bits} bits, at most {ops.MAX_BITS} are possible")
+def _channels(node: Node, source: Value) -> int:
+    return source.shape[2] if node.spec.source == "pool" else node.filters
 
 
-def _check_geometry(node: Node, source: Value, where: str) -> None:
-    geometry = node.geometry
-    default = Geometry()
-    kind = node.spec.source
-    conv_part = (geometry.kernel, geometry.stride, geometry.pad, geometry.border)
-    pool_part = (geometry.pool, geometry.pool_stride, geometry.pool_pad)
-    if kind == "pool" and conv_part != (default.kernel, default.stride, default.pad, default.border):
-        raise NetworkError(f"{where}: {node.op} takes a pool window only")
-    if kind == "dense" and geometry != default:
-        raise NetworkError(f"{where}: a dense node has no geometry")
-    if geometry.border not in (-1, 1):
-        raise NetworkError(f"{where}: border must be -1 or +1, got {geometry.border}")
-    _check_window(geometry.kernel, geometry.stride, geometry.pad, f"{where}: kernel")
-    _check_window(*pool_part, f"{where}: pool")
-    height, width = _conv_size(node, source)
-    if height < 1 or width < 1:
-        raise NetworkError(f"{where}: its kernel {geometry.kernel} does not fit into {source}")
+def _geometry_fault(node: Node, source: Value) -> str | None:
+    g, default = node.geometry, Geometry()
+    conv_part = (g.kernel, g.stride, g.pad, g.border)
+    if node.spec.source == "pool" and conv_part != (default.kernel, default.stride, default.pad, default.border):
+        return f"{node.op} takes a pool window only"
+    if node.spec.source == "dense" and g != default:
+        return "a dense node has no geometry"
+    if g.border not in (-1, 1):
+        return f"border must be -1 or +1, got {g.border}"
+    return geometry_fault(node.spec, source, g, _channels(node, source))
 
 
-def _check_window(window: Pair, stride: Pair, pad: Sides, where: str) -> None:
-    if not all(1 <= size <= MAX_BYTE for size in (*window, *stride)):
-        raise NetworkError(f"{where} {window} with stride {stride}: each must be 1 to {MAX_BYTE}")
-    if not all(0 <= side < window[axis % 2] for axis, side in enumerate(pad)):
-        raise NetworkError(f"{where} {window}: padding {pad} must be 0 or more and below the window's size")
-
-
-def filter_shape(node: Node, source: Value) -> tuple[int, int, int]:
-    """(height, width, channels) of one filter of a conv or dense node."""
-    size = source.shape[:2] if node.spec.source == "dense" else node.geometry.kernel
-    return (*size, source.shape[2])
-
-
-def _check_params(node: Node, source: Value, where: str) -> None:
+def _params_fault(node: Node, source: Value) -> str | None:
     kind, output = node.spec.source, node.spec.output
     wanted = set() if kind == "pool" else {"weights", "thresholds" if output == "bits" else "offsets"}
     for name in ("weights", "thresholds", "offsets"):
         if (getattr(node, name) is not None) != (name in wanted):
-            raise NetworkError(f"{where}: {node.op} {'needs' if name in wanted else 'has no'} {name}")
+            return f"{node.op} {'needs' if name in wanted else 'has no'} {name}"
     if node.flips is not None and (kind == "pool" or output != "bits"):
-        raise NetworkError(f"{where}: {node.op} has no flips")
+        return f"{node.op} has no flips"
     if kind == "pool":
-        return
-    shape = (node.filters, *filter_shape(node, source))
-    if node.weights.shape != shape or node.filters < 1:
-        raise NetworkError(f"{where}: weights are {node.weights.shape}, its input {source} wants {shape}")
+        return None
+    shape = (node.filters, *filter_shape(node.spec, source, node.geometry))
+    if node.weights.shape != shape:
+        return f"weights are {node.weights.shape}, its input {source} wants {shape}"
     if not np.isin(node.weights, (-1, 1)).all():
-        raise NetworkError(f"{where}: weights must be -1 or +1")
+        return "weights must be -1 or +1"
     for name in ("thresholds", "offsets", "flips"):
         array = getattr(node, name)
         if array is not None and array.shape != (node.filters,):
-            raise NetworkError(f"{where}: {name} are {array.shape}, {node.filters} filters want one each")
-    _check_sums(node, source, where)
+            return f"{name} are {array.shape}, {node.filters} filters want one each"
+    return None
 
 
-def acc_range(node: Node, source: Value) -> tuple[int, int]:
-    """Bounds of a filter's sum that hold for every input: -taps to taps, or 255 times that for bytes."""
-    height, width, channels = filter_shape(node, source)
-    bound = height * width * channels * (255 if node.spec.input == "u8" else 1)
-    return -bound, bound
-
-
-def _check_sums(node: Node, source: Value, where: str) -> None:
-    height, width, channels = filter_shape(node, source)
-    row = height * width * (channels if source.dtype == "u8" else pixel_stride(channels))
-    row_bits = -(-row // 32) * 32
-    if row_bits * node.filters > ops.MAX_BITS:
-        raise NetworkError(f"{where}: {row_bits * node.filters} bits of weights, at most {ops.MAX_BITS}")
-    if source.dtype == "u8" and height * width * channels > ops.MAX_U8_TAPS:
-        raise NetworkError(f"{where}: more than {ops.MAX_U8_TAPS} taps on bytes could overflow")
+def _sums_fault(node: Node, source: Value) -> str | None:
+    if node.weights is None:
+        return None
+    size = 8 * filter_bytes(node.spec, source, node.geometry) * node.filters
+    if size > ops.MAX_BITS:
+        return f"{size} bits of weights, at most {ops.MAX_BITS} are possible"
+    if source.dtype == "u8" and filter_taps(node.spec, source, node.geometry) > ops.MAX_U8_TAPS:
+        return f"more than {ops.MAX_U8_TAPS} taps on bytes could overflow"
     if node.offsets is not None:
-        worst = acc_range(node, source)[1] + int(np.abs(node.offsets.astype(np.int64)).max())
+        worst = acc_bound(node.spec, source, node.geometry) + int(np.abs(node.offsets.astype(np.int64)).max())
         if worst >= 1 << 31:
-            raise NetworkError(f"{where}: scores could reach {worst}, which does not fit 32 bits")
+            return f"scores could reach {worst}, which does not fit into 32 bits"
+    return None
 
 
 def _check_network(network: Network) -> None:
-    if network.input.id != 0 or network.input.dtype not in ("u8", "bits"):
-        raise NetworkError(f"the input must be value 0 of dtype u8 or bits, got {network.input}")
-    _check_value(network.input, "input")
+    source = network.input
+    if source.id != 0 or source.dtype not in ("u8", "bits") or value_fault(source):
+        raise NetworkError(f"the input must be value 0 of dtype u8 or bits, got {source}")
     if not 1 <= len(network.nodes) <= MAX_BYTE:
         raise NetworkError(f"a network has 1 to {MAX_BYTE} nodes, got {len(network.nodes)}")
     dtypes = [value.dtype for value in network.values[1:]]

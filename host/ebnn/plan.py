@@ -1,0 +1,88 @@
+"""Memory plan: lifetimes of values and scratch -> offsets in the arena. The device plans nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ebnn.geometry import Geometry, Value, filter_bytes, filter_taps, value_bytes
+from ebnn.network import Network, Node
+from ebnn.ops import Op
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything lies in the arena, in bytes; all multiples of 4.
+
+    Args:
+        outputs: offset of each node's output.
+        scratch: (offset, size) of each node's scratch.
+        arena_size: bytes of the whole arena.
+    """
+
+    outputs: tuple[int, ...]
+    scratch: tuple[tuple[int, int], ...]
+    arena_size: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A piece of memory that is needed from node ``first`` to node ``last``."""
+
+    size: int
+    first: int
+    last: int
+
+
+def scratch_bytes(op: Op, source: Value, geometry: Geometry) -> int:
+    """Scratch that the plain engine needs for a node (docs/SPEC.md, section 5)."""
+    if op.source == "conv" and source.dtype == "u8":
+        return -(-filter_taps(op, source, geometry) // 4) * 4
+    gathers = op.source == "conv" or (op.source == "dense" and source.id == 0)
+    return filter_bytes(op, source, geometry) if gathers and source.dtype == "bits" else 0
+
+
+def _node_scratch(network: Network, node: Node) -> int:
+    return scratch_bytes(node.spec, network.values[node.inputs[0]], node.geometry)
+
+
+def _last_use(network: Network, value: int) -> int:
+    """The last node that reads ``value``; the result lives until the end."""
+    readers = [index for index, node in enumerate(network.nodes) if value in node.inputs]
+    return max([value - 1, *readers])
+
+
+def _place(blocks: list[_Block]) -> list[int]:
+    """Offsets by greedy first fit, largest blocks first: the usual offline heuristic for tensor arenas."""
+    placed: dict[int, int] = {}
+    for index in sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, i)):
+        block = blocks[index]
+        rivals = sorted(
+            (offset, blocks[other].size)
+            for other, offset in placed.items()
+            if blocks[other].first <= block.last and block.first <= blocks[other].last
+        )
+        start = 0
+        for offset, size in rivals:
+            if start + block.size <= offset:
+                break
+            start = max(start, offset + size)
+        placed[index] = start
+    return [placed[index] for index in range(len(blocks))]
+
+
+def make_plan(network: Network) -> Plan:
+    """Lay out the outputs and the scratch of every node."""
+    nodes = range(len(network.nodes))
+    outputs = [
+        _Block(-(-value_bytes(network.values[k + 1]) // 4) * 4, k, _last_use(network, k + 1)) for k in nodes
+    ]
+    scratch = [_Block(_node_scratch(network, node), k, k) for k, node in enumerate(network.nodes)]
+    offsets = _place(outputs + scratch)
+    blocks = outputs + scratch
+    size = max(offset + block.size for offset, block in zip(offsets, blocks, strict=True))
+    places = offsets[len(outputs) :]
+    return Plan(
+        tuple(offsets[: len(outputs)]),
+        tuple((place if block.size else 0, block.size) for place, block in zip(places, scratch, strict=True)),
+        size,
+    )
