@@ -1,0 +1,124 @@
+#!/bin/sh
+# Brings a machine to the state that a make target needs, and does nothing where it is there already.
+#   tools/setup.sh            a C compiler, and the Python packages in .venv
+#   tools/setup.sh firmware   the Arm compiler and the emulator as well
+# PYTHON names the interpreter for a new .venv; otherwise it is the newest of 3.13 to 3.10.
+set -eu
+cd "$(dirname "$0")/.."
+level=${1:-host}
+venv=$(pwd)/.venv
+stamp=$venv/.ebnn-setup
+unfinished=$venv/.ebnn-unfinished
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+usable() {
+    "$1" -c 'import ctypes, ensurepip, lzma, ssl, sys, venv
+sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
+find_python() {
+    for python in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3.11 python3.10 python3; do
+        if usable "$python"; then return; fi
+    done
+    return 1
+}
+
+venv_works() {  # scripts of a venv hold its path, so a copied or moved one does not count
+    [ ! -e "$unfinished" ] && "$venv/bin/python" -c '' 2>/dev/null && grep -qF "$venv" "$venv/bin/activate"
+}
+
+cc_works() { echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1; }
+
+arm_works() {  # without newlib the compiler prints the bare name back
+    have arm-none-eabi-gcc && [ "$(arm-none-eabi-gcc -print-file-name=libc.a)" != libc.a ]
+}
+
+missing() {  # PYTHON CC ARM QEMU CERTIFICATES: prints those of these packages whose work nothing here does
+    venv_works || find_python || echo "$1"
+    cc_works || echo "$2"
+    [ "$level" = firmware ] || return 0
+    arm_works || echo "$3"
+    have qemu-system-arm || echo "$4"
+    [ -e /etc/ssl/cert.pem ] || [ -e /etc/ssl/certs/ca-certificates.crt ] || echo "$5"
+}
+
+apt_update() { $root apt-get update -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=10; }
+
+apt_missing() {
+    missing 'python3 python3-venv' 'gcc libc6-dev' 'gcc-arm-none-eabi libnewlib-arm-none-eabi' \
+        qemu-system-arm ca-certificates | tr '\n' ' '
+}
+
+apt_cost() {  # prints "12 MB to download, 34 MB on disk" for packages $@; fails where apt does not know one
+    apt_plan=$(LC_ALL=C apt-get install --print-uris -y --no-install-recommends "$@" 2>/dev/null) || return 1
+    printf '%s\n' "$apt_plan" | sed -n -e 's/^Need to get \(.*\) of archives\.$/\1 to download/p' \
+        -e 's/^After this operation, \(.*\) of additional disk space.*/\1 on disk/p' |
+        paste -sd'|' - | sed 's/|/, /'
+}
+
+apt_install() {  # $@ = packages
+    if [ "$(id -u)" = 0 ]; then root=; elif sudo -n true 2>/dev/null; then root='sudo -n'; else root=no; fi
+    if ! cost=$(apt_cost "$@"); then
+        cost='sizes unknown: the package lists are empty'
+        if [ "$root" != no ]; then
+            say "reading the package lists (apt-get update)"
+            apt_update
+            cost=$(apt_cost "$@") || die "apt does not know all of: $*"
+        fi
+    fi
+    [ "$root" != no ] || die "missing ($cost), install with: sudo apt-get install --no-install-recommends $*"
+    say "installing system packages: $* (with all they need $cost)"
+    set -- env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+    $root "$@" >/dev/null || {
+        say "once more, with fresh package lists"
+        apt_update && $root "$@" >/dev/null
+    } || die "apt could not install them (see above)"
+}
+
+system_packages() {
+    if have apt-get; then
+        wanted=$(apt_missing)
+        # shellcheck disable=SC2086 # one word a package
+        [ -z "$wanted" ] || apt_install $wanted
+        wanted=$(apt_missing)
+        [ -z "$wanted" ] || die "installed, and yet not usable: $wanted(Python 3.10 to 3.13 is needed)"
+    elif have brew; then
+        wanted=$(missing 'brew install python@3.13' 'xcode-select --install' \
+            'brew install --cask gcc-arm-embedded' 'brew install qemu' 'brew install ca-certificates')
+        wanted=$(echo "$wanted" | paste -sd'&' - | sed 's/&/ \&\& /g')
+        [ -z "$wanted" ] || die "missing, install with: $wanted"
+    else
+        wanted=$(missing 'Python 3.10 to 3.13 with venv' 'a C compiler' 'arm-none-eabi-gcc with newlib' \
+            qemu-system-arm 'CA certificates' | paste -sd, - | sed 's/,/, /g')
+        [ -z "$wanted" ] || die "missing, install with your package manager: $wanted"
+    fi
+}
+
+pip() {  # its many warnings matter only where it fails
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 2 --no-deps "$@" 2>"$venv/pip.log" ||
+        { cat "$venv/pip.log" >&2 && die "pip failed; without PyPI, PIP_INDEX_URL or PIP_FIND_LINKS names a mirror"; }
+}
+
+python_packages() {
+    fingerprint=$(cat pyproject.toml requirements/*.txt | cksum)
+    if venv_works && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ]; then return; fi
+    if ! venv_works; then
+        find_python
+        say "making .venv with $("$python" --version)"
+        rm -rf "$venv" && mkdir "$venv" && : >"$unfinished" && "$python" -m venv "$venv"
+    fi
+    : >"$unfinished"
+    say "installing the Python packages into .venv"
+    pip --require-hashes -r requirements/build.txt
+    pip --require-hashes --no-build-isolation --use-pep517 -r requirements/dev.txt
+    pip --no-build-isolation -e .
+    echo "$fingerprint" >"$stamp"
+    rm "$unfinished"
+}
+
+[ -z "${PYTHON:-}" ] || usable "$PYTHON" || die "PYTHON=$PYTHON: no Python 3.10 to 3.13 with venv, lzma, ssl"
+system_packages
+python_packages
