@@ -1,0 +1,181 @@
+"""The C engine on the host: the very files of usermod/ebnn/engine, compiled once and called through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ebnn import bits, ops
+from ebnn.errors import BuildError, ModelError
+from ebnn.files import repo_root
+from ebnn.format import version_text
+
+CFLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared")
+MAX_NODES = 255
+
+
+class _Value(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint16 * 3), ("dtype", ctypes.c_uint8)]
+
+
+class _Net(ctypes.Structure):
+    _fields_ = [
+        ("nodes", ctypes.c_void_p),
+        ("node_count", ctypes.c_uint32),
+        ("input", _Value),
+        ("input_size", ctypes.c_uint32),
+        ("arena_size", ctypes.c_uint32),
+        ("classes", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("labels", ctypes.c_uint32),
+        ("selftest_seed", ctypes.c_uint32),
+        ("selftest_crc", ctypes.c_uint32),
+    ]
+
+
+_TRACE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
+
+
+class _Job(ctypes.Structure):
+    _fields_ = [
+        ("model", ctypes.c_void_p),
+        ("arena", ctypes.c_void_p),
+        ("arena_size", ctypes.c_size_t),
+        ("input", ctypes.c_void_p),
+        ("poll", ctypes.c_void_p),
+        ("trace", _TRACE),
+        ("ctx", ctypes.c_void_p),
+    ]
+
+
+def engine_sources() -> list[Path]:
+    """The engine's C files and headers."""
+    folder = repo_root() / "usermod" / "ebnn" / "engine"
+    return sorted([*folder.glob("*.c"), *folder.glob("*.h")])
+
+
+def build_engine(compiler: str | None = None) -> Path:
+    """Compile the engine into a shared library in build/engine, unless it is there; returns its path.
+
+    Raises:
+        BuildError: no compiler, or its messages.
+    """
+    compiler = compiler or os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        raise BuildError("no C compiler: install gcc (or set CC) to use the C engine on this computer")
+    sources = engine_sources()
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + " ".join(CFLAGS).encode())
+    library = repo_root() / "build" / "engine" / f"libebnn-{digest.hexdigest()[:16]}.so"
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        partial = library.with_suffix(f".{os.getpid()}")
+        files = [str(path) for path in sources if path.suffix == ".c"]
+        done = subprocess.run([compiler, *CFLAGS, *files, "-o", str(partial)], capture_output=True, text=True)
+        if done.returncode:
+            raise BuildError(f"{compiler} could not compile the engine:\n{done.stderr}")
+        os.replace(partial, library)
+    return library
+
+
+@lru_cache
+def _library() -> ctypes.CDLL:
+    lib = ctypes.CDLL(str(build_engine()))
+    lib.ebnn_open.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
+    lib.ebnn_run.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_argmax.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_scores.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_scores.restype = ctypes.POINTER(ctypes.c_int32)
+    lib.ebnn_selftest_input.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_scores_crc.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_scores_crc.restype = ctypes.c_uint32
+    lib.ebnn_error_text.restype = ctypes.c_char_p
+    return lib
+
+
+def error_of(code: int, blob: bytes) -> ModelError:
+    """The exception for one of the engine's error codes."""
+    name = ops.ERRORS[-1 - code][0]
+    if name == "VERSION":
+        return ModelError(name, version_text(blob[4], blob[5]))
+    return ModelError(name, _library().ebnn_error_text(code).decode())
+
+
+class CEngine:
+    """Runs a model file with the C engine.
+
+    Args:
+        blob: the model file.
+
+    Raises:
+        ModelError: what ``ebnn_open`` refuses, with the same ``code`` as ``format.decode`` gives.
+    """
+
+    def __init__(self, blob: bytes) -> None:
+        self._lib = _library()
+        self._blob = _aligned(np.frombuffer(blob, np.uint8))
+        self._nodes = np.zeros(MAX_NODES * 128, np.uint8)
+        self.net = _Net()
+        nodes, model = self._nodes.ctypes.data, self._blob.ctypes.data
+        code = self._lib.ebnn_open(ctypes.byref(self.net), nodes, MAX_NODES, model, len(blob))
+        if code < 0:
+            raise error_of(code, blob)
+        self._arena = np.zeros(max(self.net.arena_size, 4) // 4, np.uint32)
+
+    def scores(self, buf: bytes) -> np.ndarray:
+        """int32 (K,) scores of one input in the device's format."""
+        self._run(np.frombuffer(buf, np.uint8))
+        return self._scores()
+
+    def run(self, images: np.ndarray, progress: Callable[[int], None] | None = None) -> np.ndarray:
+        """Scores int32 (N, K) for inputs (N, h, w, c): uint8, or booleans for an input of dtype ``bits``."""
+        packed = bits.pack_maps(images) if images.dtype == bool else images.reshape(len(images), -1)
+        scores = np.empty((len(images), self.net.classes), np.int32)
+        for index, image in enumerate(np.ascontiguousarray(packed)):
+            self._run(image)
+            scores[index] = self._scores()
+            if progress:
+                progress(index + 1)
+        return scores
+
+    def trace(self, buf: bytes) -> list[bytes]:
+        """The bytes of every node's output."""
+        outputs: list[bytes] = []
+        self._run(np.frombuffer(buf, np.uint8), lambda _, _k, data, n: outputs.append(ctypes.string_at(data, n)))
+        return outputs
+
+    def selftest(self) -> bool:
+        """Whether the self-test input gives the scores that the exporter saw."""
+        image = np.zeros(self.net.input_size, np.uint8)
+        self._lib.ebnn_selftest_input(ctypes.byref(self.net), image.ctypes.data)
+        self._run(image)
+        return self._lib.ebnn_scores_crc(ctypes.byref(self.net), self._arena.ctypes.data) == self.net.selftest_crc
+
+    def _scores(self) -> np.ndarray:
+        found = self._lib.ebnn_scores(ctypes.byref(self.net), self._arena.ctypes.data)
+        return np.ctypeslib.as_array(found, (self.net.classes,)).copy()
+
+    def _run(self, image: np.ndarray, trace: Callable | None = None) -> None:
+        if image.size != self.net.input_size:
+            raise ValueError(f"input must be {self.net.input_size} bytes, got {image.size}")
+        job = _Job(self._blob.ctypes.data, self._arena.ctypes.data, self._arena.nbytes, image.ctypes.data)
+        if trace:
+            job.trace = _TRACE(trace)
+        code = self._lib.ebnn_run(ctypes.byref(self.net), ctypes.byref(job))
+        if code < 0:
+            raise error_of(code, self._blob.tobytes())
+
+
+def _aligned(data: np.ndarray) -> np.ndarray:
+    """A copy whose address is a multiple of 4."""
+    words = np.zeros(-(-len(data) // 4), np.uint32)
+    copy = words.view(np.uint8)[: len(data)]
+    copy[:] = data
+    return copy

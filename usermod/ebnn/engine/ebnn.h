@@ -1,0 +1,122 @@
+// ebnn: binarized neural networks on microcontrollers. This header is the manual.
+//
+// A model is a block of bytes made by the exporter (docs/SPEC.md). It is never copied: the engine reads weights
+// where they lie, for example in flash. The caller owns all memory; the engine allocates nothing, has no writable
+// variables of its own, and any number of models can be open.
+//
+//     ebnn_node_t nodes[8];                       // at least as many as ebnn_node_count(model, size) says
+//     ebnn_t net;
+//     int rc = ebnn_open(&net, nodes, 8, model, size);
+//     if (rc < 0) { puts(ebnn_error_text(rc)); }
+//
+//     uint32_t arena[...];                        // net.arena_size bytes, aligned to 4
+//     ebnn_job_t job = { .model = model, .arena = arena, .arena_size = sizeof(arena), .input = image };
+//     rc = ebnn_run(&net, &job);                  // 0, or a negative EBNN_E_...
+//     int digit = ebnn_argmax(&net, arena);       // or read ebnn_scores(&net, arena)[0 .. net.classes - 1]
+//
+// ebnn_open checks every control record once and decodes it into `nodes`. From then on only weights and
+// thresholds are read from the model, and they never form an address or a count: a model whose bytes change while
+// it is open gives wrong answers at worst.
+#ifndef EBNN_H
+#define EBNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ebnn_ops.h"
+#include "ebnn_port.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Errors. Results below 0 are errors, 0 and above are sizes or success.
+enum {
+    EBNN_OK = 0,
+#define EBNN_ENUM(name, code, text) name = code,
+    EBNN_ERROR_LIST(EBNN_ENUM)
+#undef EBNN_ENUM
+};
+
+typedef struct {
+    uint16_t height, width, channels;
+    uint8_t dtype; // EBNN_DTYPE_...
+} ebnn_value_t;
+
+typedef struct {
+    uint8_t height, width, stride_h, stride_w;
+    uint8_t top, left, bottom, right; // padding
+} ebnn_window_t;
+
+// A decoded node. Callers only provide the memory.
+typedef struct {
+    uint8_t source, input, flags;
+    uint8_t from; // the value that it reads
+    uint16_t filters;
+    ebnn_window_t kernel, pool;
+    ebnn_value_t output;
+    uint16_t map_h, map_w; // before the pool
+    uint32_t row_words; // words of weights of a filter
+    uint32_t taps; // weights of a filter
+    uint32_t weights, numbers, flips; // offsets in the model; flips 0: none
+    uint32_t out, scratch; // offsets in the arena
+} ebnn_node_t;
+
+typedef struct {
+    const ebnn_node_t *nodes;
+    uint32_t node_count;
+    ebnn_value_t input;
+    uint32_t input_size; // bytes that ebnn_run reads from job.input
+    uint32_t arena_size; // bytes of working memory that ebnn_run wants
+    uint32_t classes; // number of scores
+    uint32_t size; // bytes of the model
+    uint32_t labels; // offset of the labels in the model, 0: none
+    uint32_t selftest_seed, selftest_crc;
+} ebnn_t;
+
+// One run: where everything lies, and who wants to hear of it.
+typedef struct {
+    const void *model; // the bytes that were opened; they may have moved
+    void *arena; // aligned to 4
+    size_t arena_size;
+    const void *input; // net.input_size bytes, any alignment
+    int (*poll)(void *ctx); // or NULL; called once a row of a map: not 0 stops the run
+    void (*trace)(void *ctx, uint32_t node, const void *data, uint32_t size); // or NULL; after each node
+    void *ctx;
+} ebnn_job_t;
+
+// Number of nodes of a model, so that the caller can size the table; or an error.
+int ebnn_node_count(const void *model, size_t size);
+
+// Check the model and fill *net and nodes[0 .. max_nodes - 1]. 0 or an error.
+int ebnn_open(ebnn_t *net, ebnn_node_t *nodes, size_t max_nodes, const void *model, size_t size);
+
+// Run the network; the scores stay in the arena. 0 or an error.
+int ebnn_run(const ebnn_t *net, const ebnn_job_t *job);
+
+// The scores of the last run, net->classes of them.
+const int32_t *ebnn_scores(const ebnn_t *net, const void *arena);
+
+// Index of the largest score of the last run, the lowest among equals.
+int ebnn_argmax(const ebnn_t *net, const void *arena);
+
+// Text of label `index` (not terminated) and its length in *length; NULL where there is none.
+const char *ebnn_label(const ebnn_t *net, const void *model, uint32_t index, size_t *length);
+
+// Fill `input` (net->input_size bytes) with the model's self-test input.
+void ebnn_selftest_input(const ebnn_t *net, void *input);
+
+// CRC-32 of the scores of the last run; equals net->selftest_crc after a run on the self-test input.
+uint32_t ebnn_scores_crc(const ebnn_t *net, const void *arena);
+
+// CRC-32 as zlib's: start with crc 0, go on with the result.
+uint32_t ebnn_crc32(uint32_t crc, const void *data, size_t size);
+
+// A sentence for an error.
+const char *ebnn_error_text(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
