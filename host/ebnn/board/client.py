@@ -1,0 +1,211 @@
+"""The host's end of the agent: one image out, one answer back, whatever the line does to the frames."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ebnn.board import agent
+from ebnn.board.frames import MAX_PAYLOAD, Decoder, Frame
+from ebnn.board.session import RemoteError, Session
+from ebnn.board.targets import Count
+from ebnn.errors import BoardError
+
+START_TIMEOUT = 30.0
+TRIES = 8
+SHORTEST_WAIT = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What the agent says of its board when it starts. ``overhead`` is the ticks of an empty measurement.
+
+    ``unit`` is "count" (ticks of the counter in [count]), "us" (microseconds) or "none" (no clock).
+    """
+
+    agent: int
+    ebnn: str
+    unit: str
+    overhead: int
+    shape: tuple[int, ...]
+    scores: int
+    nodes: int
+    model_size: int
+    model_crc: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One inference: predicted label, net ticks (without overhead), CRC-32 of the int32 scores, wanted values."""
+
+    label: int
+    ticks: int
+    scores_crc: int
+    values: tuple[int, ...]
+
+
+@dataclass
+class Faults:
+    """What went wrong on the line and was mended by sending again."""
+
+    timeouts: int = 0
+    refused: int = 0  # the board got a damaged frame
+    damaged: int = 0  # we got one
+
+    @property
+    def retries(self) -> int:
+        """All frames that were sent again."""
+        return self.timeouts + self.refused + self.damaged
+
+
+@dataclass
+class AgentClient:
+    """Runs the agent on a session's board; a context manager that leaves the board at its prompt.
+
+    ``input_size`` is the bytes of one image; ``count`` the counter to use (the session must have been opened
+    with counting), else microseconds where the board has them; ``timeout`` seconds for the slowest answer.
+    """
+
+    session: Session
+    input_size: int
+    count: Count | None = None
+    timeout: float = 20.0
+    faults: Faults = field(default_factory=Faults)
+    hello: Hello | None = None
+
+    def __enter__(self) -> AgentClient:
+        if not 0 < self.input_size <= MAX_PAYLOAD:
+            raise BoardError(f"an image of {self.input_size} bytes does not fit a frame of {MAX_PAYLOAD}")
+        self._sequence = 0
+        self._slowest = self.timeout
+        self._frames: deque[Frame] = deque()
+        call, self._text = _load_agent(self.session)
+        self._decoder = Decoder(self._text)
+        self.session.begin(f"{call}({self.input_size}, {_counter(self.count)}, {self._text})")
+        self.hello = self._await_hello()
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        # After a failure the line may be gone, and entering the raw REPL ends the agent as well.
+        if kind is None:
+            self.stop()
+
+    def classify(self, image: bytes, want: int = 0) -> Answer:
+        """Run one image (``input_size`` bytes) on the board.
+
+        ``want`` is agent.WANT_SCORES (values: the scores as int32), agent.WANT_TRACE (values: the CRC-32 of
+        each node's output) or 0. Raises BoardError when the board refuses the image, has died, or gives no
+        sound answer after 8 tries.
+        """
+        self._sequence = (self._sequence + 1) % 0x10000
+        frame = Frame(agent.IMAGE, self._sequence, image, want)
+        answer = self._exchange(frame)
+        return _answer(answer, self.hello.overhead)
+
+    def stop(self) -> None:
+        """End the agent; the board is at its raw REPL again."""
+        self.session.link.write(Frame(agent.QUIT).encode(self._text))
+        self.session.finish(START_TIMEOUT)
+
+    def _exchange(self, frame: Frame) -> Frame:
+        data = frame.encode(self._text)
+        for _ in range(TRIES):
+            self.session.link.write(data)
+            start = time.monotonic()
+            answer = self._await_answer(frame.sequence)
+            if answer is not None:
+                self._slowest = max(time.monotonic() - start, 0 if self._slowest == self.timeout else self._slowest)
+                return answer
+        raise BoardError(
+            f"{self.session.name}: no sound answer to image {frame.sequence} after {TRIES} tries ({self.faults})"
+        )
+
+    def _await_answer(self, sequence: int) -> Frame | None:
+        """Return the answer to ``sequence``, or None when the frame has to be sent again (counted)."""
+        damaged = self._decoder.damaged
+        for frame in self._receive(min(self.timeout, max(SHORTEST_WAIT, 10 * self._slowest))):
+            if frame.kind == agent.NAK:
+                self.faults.refused += 1
+                return None
+            if frame.sequence == sequence and frame.kind == agent.ERROR:
+                raise BoardError(f"{self.session.name}: the board says {frame.payload.decode(errors='replace')}")
+            if frame.sequence == sequence and frame.kind == agent.ANSWER:
+                return frame
+            # Else: a late answer to something that was sent again.
+        if self._decoder.damaged > damaged:
+            self.faults.damaged += 1
+        else:
+            self.faults.timeouts += 1
+        return None
+
+    def _await_hello(self) -> Hello:
+        for frame in self._receive(START_TIMEOUT):
+            if frame.kind == agent.HELLO:
+                return _hello(frame.payload)
+        said = self._decoder.noise[-300:]
+        raise BoardError(f"{self.session.name}: the agent did not start; the board said {said!r}")
+
+    def _receive(self, timeout: float) -> Iterator[Frame]:
+        """Yield frames as they come; ends after ``timeout`` seconds or at a damaged one."""
+        deadline = time.monotonic() + timeout
+        damaged = self._decoder.damaged
+        while True:
+            while self._frames:
+                yield self._frames.popleft()
+            left = deadline - time.monotonic()
+            if left <= 0 or self._decoder.damaged > damaged:
+                return
+            self._frames.extend(self._decoder.feed(self.session.read(left)))
+            self._check_alive()
+
+    def _check_alive(self) -> None:
+        """The raw REPL's end-of-output marks and prompt, after text that is no frame: the agent has ended."""
+        noise = self._decoder.noise
+        if noise.endswith(b"\x04>") and noise.count(b"\x04") >= 2:
+            output, traceback, _ = noise.rsplit(b"\x04", 2)
+            self.session.push_back(output + b"\x04" + traceback + b"\x04>")
+            self.session.finish(1.0)
+            raise BoardError(f"{self.session.name}: the agent ended by itself; it said {output[-200:]!r}")
+
+
+def _load_agent(session: Session) -> tuple[str, bool]:
+    """Make the agent callable on the board; return how to call it, and whether frames must be text."""
+    try:
+        buffered = session.eval("hasattr(__import__('sys').stdin, 'buffer')")
+        version = session.eval("__import__('ebnn_agent').VERSION")
+    except RemoteError as error:
+        if "ImportError" not in error.traceback:
+            raise
+        version = None
+    if version == agent.VERSION:
+        return "__import__('ebnn_agent').run", not buffered
+    session.exec(_source())
+    return "run", not buffered
+
+
+def _source() -> str:
+    """The agent's source without what the board need not parse."""
+    lines = inspect.getsource(agent).splitlines()
+    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _counter(count: Count | None) -> Any:
+    return None if count is None else (count.init, count.capture, count.read, count.bits, count.down)
+
+
+def _hello(payload: bytes) -> Hello:
+    pairs = ast.literal_eval(payload.decode())
+    return Hello(**dict(zip(pairs[::2], pairs[1::2], strict=True)))
+
+
+def _answer(frame: Frame, overhead: int) -> Answer:
+    label, flags, size, ticks, crc = struct.unpack_from(agent.RESULT, frame.payload)
+    kind = "i" if flags & agent.WANT_SCORES else "I"
+    values = struct.unpack_from(f"<{size}{kind}", frame.payload, agent.RESULT_SIZE)
+    return Answer(label, max(0, ticks - overhead), crc, values)
