@@ -246,6 +246,7 @@ static int read_node(const ebnn_t *net, ebnn_node_t *nodes, uint32_t index, cons
     if (op == NULL) {
         return EBNN_E_OP;
     }
+    *node = (ebnn_node_t) { 0 }; // a pool node reads no parameters: it must not find any
     node->from = record[2];
     if (node->from > index || record[3] != 0) {
         return EBNN_E_LINK;
