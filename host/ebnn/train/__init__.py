@@ -1,0 +1,38 @@
+"""The trainer: Chainer functions and links, data, training loop, export. Needs ``pip install 'ebnn[train]'``.
+
+Importing this package makes ``import chainer`` work; Chainer itself is imported with the first name that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ebnn.train import compat
+
+compat.prepare()
+
+_HOMES = {
+    "BatchNorm": "links",
+    "BinaryConv2D": "links",
+    "BinaryDense": "links",
+    "Config": "config",
+    "Dataset": "data",
+    "Scores": "links",
+    "build": "model",
+    "export": "export",
+    "fit": "fit",
+    "load": "data",
+    "max_pool": "functions",
+    "predict_scores": "export",
+    "sign": "functions",
+    "train": "fit",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,158 @@
+"""A person's own data: npz archives, folders of images, CSV files; and scikit-learn's digits."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ebnn.errors import ConfigError, DataError
+from ebnn.train.data import Dataset, from_examples, split_by_class
+
+IMAGE_ENDINGS = (".png", ".pgm", ".jpg", ".jpeg")
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def digits(note: str = "") -> Dataset:
+    """scikit-learn's 1,797 handwritten digits, 8x8, with their 17 grey levels spread over the bytes."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ConfigError("the digits need scikit-learn: pip install 'ebnn[train]'") from None
+    bunch = load_digits()
+    x = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    return from_examples("digits", x, bunch.target, tuple("0123456789"), note=note)
+
+
+def load(path: Path) -> Dataset:
+    """Read ``path`` by its kind; raises DataError naming it where it is none that is known."""
+    if path.is_dir():
+        return read_folder(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder (known names are mnist and digits)")
+    readers = {".npz": read_npz, ".csv": read_csv}
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{path}: must be a .npz or .csv file, or a folder of images by class")
+    return readers[path.suffix.lower()](path)
+
+
+def read_npz(path: Path) -> Dataset:
+    """x_train, y_train, x_test, y_test and perhaps labels from an npz archive; nothing in it is ever executed."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in (*ARRAYS, "labels") if name in archive.files}
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not a readable npz archive ({error})") from None
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; it needs {', '.join(ARRAYS)}")
+    for name in ("y_train", "y_test"):
+        if arrays[name].dtype.kind not in "iu" or not arrays[name].size:
+            raise DataError(f"{path}: {name} must hold integers, got {arrays[name].dtype} {arrays[name].shape}")
+        arrays[name] = arrays[name].astype(np.int32)
+    for name in ("x_train", "x_test"):
+        if arrays[name].ndim == 3:
+            arrays[name] = arrays[name][..., None]
+    count = int(arrays["y_train"].max()) + 1
+    labels = tuple(map(str, arrays.pop("labels", range(count))))
+    return Dataset(path.stem, **arrays, labels=labels)
+
+
+def read_folder(path: Path) -> Dataset:
+    """FOLDER/CLASS/image: each subfolder is a class; all images must have one size."""
+    classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    images, labels = [], []
+    for index, folder in enumerate(classes):
+        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_ENDINGS)
+        if not found:
+            raise DataError(f"{folder}: no image ({', '.join(IMAGE_ENDINGS)}) of this class")
+        images += found
+        labels += [index] * len(found)
+    if len(classes) < 2:
+        raise DataError(f"{path}: needs one subfolder a class, at least 2, each with images")
+    names = tuple(folder.name for folder in classes)
+    return from_examples(path.name, _pixels(images), np.array(labels), names)
+
+
+def _pixels(paths: list[Path]) -> np.ndarray:
+    """uint8 (N, H, W, C), C = 1 where all images are grey, else 3."""
+    decoded = [_decode(path) for path in paths]
+    if any(image.mode != "L" for image in decoded):
+        decoded = [image.convert("RGB") for image in decoded]
+    for path, image in zip(paths, decoded, strict=True):
+        if image.size != decoded[0].size:
+            raise DataError(f"{path}: {image.size} pixels, but {paths[0]} has {decoded[0].size}: make them alike")
+    array = np.stack([np.asarray(image) for image in decoded])
+    return array if array.ndim == 4 else array[..., None]
+
+
+def _decode(path: Path):
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.convert("L" if image.mode in ("1", "L", "LA", "I", "I;16") else "RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: not a readable image ({error})") from None
+
+
+def read_csv(path: Path) -> Dataset:
+    """One window a row: numbers, then the label. A first row without numbers is a heading.
+
+    The least and the largest training value become the bytes 0 and 255; ``scaling`` records them.
+    """
+    rows = _rows(path)
+    values = np.array([numbers for numbers, _ in rows])
+    names = tuple(sorted({label for _, label in rows}, key=_label_order))
+    if len(names) < 2:
+        raise DataError(f"{path}: needs at least 2 different labels in its last column")
+    y = np.array([names.index(label) for _, label in rows])
+    train = values[split_by_class(y)[0]]
+    low, high = float(train.min()), float(train.max())
+    if low == high:
+        raise DataError(f"{path}: every value is {low:g}")
+    x = np.rint(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    return from_examples(path.stem, x[:, None, :, None], y, names, scaling={"low": low, "high": high})
+
+
+def _label_order(label: str) -> tuple[int, str]:
+    return (int(label), "") if label.lstrip("-").isdigit() else (1 << 62, label)
+
+
+def _rows(path: Path) -> list[tuple[list[float], str]]:
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for line, cells in enumerate(csv.reader(file), 1):
+                if cells and not (line == 1 and _is_heading(cells)):
+                    rows.append(_row(cells, f"{path}, line {line}"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV file ({error})") from None
+    if not rows:
+        raise DataError(f"{path}: no rows")
+    widths = [len(numbers) for numbers, _ in rows]
+    if len(set(widths)) > 1:
+        other = next(index for index, width in enumerate(widths) if width != widths[0])
+        raise DataError(f"{path}: row {other + 1} has {widths[other]} values, the first one {widths[0]}")
+    return rows
+
+
+def _is_heading(cells: list[str]) -> bool:
+    try:
+        [float(cell) for cell in cells[:-1]]
+    except ValueError:
+        return True
+    return False
+
+
+def _row(cells: list[str], where: str) -> tuple[list[float], str]:
+    try:
+        numbers = [float(cell) for cell in cells[:-1]]
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from None
+    if not numbers or not np.isfinite(numbers).all():
+        raise DataError(f"{where}: needs finite numbers, then a label")
+    return numbers, cells[-1].strip()

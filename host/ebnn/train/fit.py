@@ -1,0 +1,300 @@
+"""The training loop: each epoch draws random numbers of its own, so that a run can be resumed exactly.
+
+After each epoch the batch norm statistics are estimated anew, the held-out images are classified as the device
+would, and a checkpoint is written. The chain of the best epoch is what comes out; the test images are looked at
+once, at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ebnn import arch
+from ebnn.errors import ConfigError
+from ebnn.files import write_atomic
+from ebnn.train import checkpoint, model
+from ebnn.train.augment import shifted
+from ebnn.train.compat import chainer
+from ebnn.train.config import Config
+from ebnn.train.data import Dataset
+from ebnn.train.functions import Variable
+from ebnn.train.links import BatchNorm
+from ebnn.train.parallel import one_blas_thread
+from ebnn.train.schedule import warm_cosine
+
+CHECKPOINT = "checkpoint.npz"
+LOG = "log.jsonl"
+CONFIG = "config.toml"
+EVALUATE_BATCH = 250
+ESTIMATE_IMAGES = 10_000  # for the batch norm statistics after each epoch
+
+HEADING = "epoch       lr    loss  train %  held-out %   best %  seconds"
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the log: losses and accuracies (0 to 1) of an epoch, counted from 1."""
+
+    epoch: int
+    lr: float
+    loss: float
+    train_accuracy: float
+    held_out_accuracy: float
+    best_accuracy: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.epoch:5d} {self.lr:8.5f} {self.loss:7.4f} {100 * self.train_accuracy:8.2f} "
+            f"{100 * self.held_out_accuracy:11.2f} {100 * self.best_accuracy:8.2f} {self.seconds:8.1f}"
+        )
+
+
+@dataclass
+class Result:
+    """A finished run: the chain of the best epoch on the held-out images, and all epochs."""
+
+    chain: chainer.Chain
+    epochs: list[Epoch]
+    metrics: dict = field(default_factory=dict)
+
+
+def train(data: Dataset, config: Config, folder: str | Path | None = None, report: Report = print) -> Result:
+    """Build the chain of ``config.arch`` and ``fit`` it.
+
+    Raises:
+        ConfigError: when the architecture does not fit the data, and what ``fit`` raises.
+    """
+    classes = arch.parse(config.arch).classes
+    if classes != len(data.labels):
+        raise ConfigError(f"architecture {config.arch} has {classes} classes, {data.name} has {len(data.labels)}")
+    chain = model.build(config.arch, data.shape, config.estimator, config.seed)
+    return fit(chain, data, config, folder, report)
+
+
+def fit(
+    chain: chainer.Chain,
+    data: Dataset,
+    config: Config | None = None,
+    folder: str | Path | None = None,
+    report: Report = print,
+) -> Result:
+    """Train a chain that maps uint8 images (N, H, W, C) to logits (N, classes).
+
+    Args:
+        chain: made with the links of this package; its parameters are changed in place.
+        data: images; a fixed part of the training images is held out to select the epoch.
+        config: epochs, rates, seed and so on; ``arch`` and ``estimator`` belong to ``build``.
+        folder: where config.toml, log.jsonl and the checkpoint go; a checkpoint of the same run in it is
+            continued, and gives the same bytes as a run that was not interrupted. None: nothing is written.
+        report: is called with each line of the table.
+
+    Returns:
+        The chain with the state of the best epoch, the epochs and the metrics.
+
+    Raises:
+        ConfigError: when ``folder`` holds another run, or the loss is no longer finite.
+        KeyboardInterrupt: passed on after a line that says how to go on.
+    """
+    with one_blas_thread():
+        run = _Run(chain, data, config or Config(), Path(folder) if folder else None)
+        return run.complete(report)
+
+
+class _Run:
+    """One run from its start or its checkpoint to its end."""
+
+    def __init__(self, chain: chainer.Chain, data: Dataset, config: Config, folder: Path | None) -> None:
+        self.chain, self.data, self.config, self.folder = chain, data, config, folder
+        self.training, self.held_out = data.split()
+        self.optimizer = chainer.optimizers.Adam(alpha=config.lr).setup(chain)
+        self.epochs: list[Epoch] = []
+        self.best = checkpoint.state_of(chain)
+        self.latent = model.binary_links(chain)
+        self.steps = max(1, len(self.training) // config.batch)
+
+    def complete(self, report: Report) -> Result:
+        """Train the epochs that are missing, then measure the best."""
+        self._resume(report)
+        report(HEADING)
+        for line in self.epochs:
+            report(str(line))
+        try:
+            while len(self.epochs) < self.config.epochs:
+                self._next_epoch()
+                report(str(self.epochs[-1]))
+        except KeyboardInterrupt:
+            report(self._how_to_go_on())
+            raise
+        last = self.epochs[-1].held_out_accuracy
+        checkpoint.restore(self.chain, self.best)
+        return Result(self.chain, self.epochs, self._metrics(last))
+
+    def _next_epoch(self) -> None:
+        start, number = time.perf_counter(), len(self.epochs)
+        loss, accuracy = self._train_epoch(number)
+        _estimate_statistics(self.chain, self.data.x_train[self.training[:ESTIMATE_IMAGES]])
+        held_out = evaluate(self.chain, self.data.x_train[self.held_out], self.data.y_train[self.held_out])
+        before = self.epochs[-1].best_accuracy if self.epochs else -1.0
+        if held_out > before:
+            self.best = checkpoint.state_of(self.chain)
+        rate = self._rate(number * self.steps)
+        seconds = time.perf_counter() - start
+        self.epochs.append(Epoch(number + 1, rate, loss, accuracy, held_out, max(before, held_out), seconds))
+        self._save()
+
+    def _rate(self, step: int) -> float:
+        warmup = self.config.warmup * self.steps
+        return self.config.lr * warm_cosine(step, warmup, self.config.epochs * self.steps)
+
+    def _train_epoch(self, number: int) -> tuple[float, float]:
+        """Mean loss and accuracy over the epoch's batches; every random number is drawn from (seed, epoch)."""
+        generator = np.random.default_rng([self.config.seed, number])
+        np.random.seed(generator.integers(1 << 32))
+        order = generator.permutation(self.training)
+        losses = hits = 0.0
+        for step in _progress(range(self.steps), f"epoch {number + 1}"):
+            chosen = order[step * self.config.batch : (step + 1) * self.config.batch]
+            images = shifted(self.data.x_train[chosen], self.config.shift, generator)
+            self.optimizer.alpha = self._rate(number * self.steps + step)
+            loss, right = self._step(images, self.data.y_train[chosen])
+            self._check_finite(loss, number)
+            losses += loss
+            hits += right
+        return losses / self.steps, hits / self.steps
+
+    def _step(self, images: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
+        logits = self.chain(images)
+        loss = smoothed_cross_entropy(logits, classes, self.config.smoothing)
+        self.chain.cleargrads()
+        loss.backward()
+        self.optimizer.update()
+        for link in self.latent:
+            np.clip(link.W.array, -self.config.latent_clip, self.config.latent_clip, out=link.W.array)
+        return loss.item(), float((logits.array.argmax(axis=1) == classes).mean())
+
+    def _check_finite(self, loss: float, number: int) -> None:
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"the loss became {loss} in epoch {number + 1} at learning rate {self.optimizer.alpha:.3g}: "
+                f"take a lower lr than {self.config.lr:g}{self._kept()}"
+            )
+
+    def _kept(self) -> str:
+        if self.folder is None or not self.epochs:
+            return ""
+        return f"; the state after epoch {len(self.epochs)} is kept in {self.folder / CHECKPOINT}"
+
+    def _how_to_go_on(self) -> str:
+        kept = self._kept()
+        return f"stopped in epoch {len(self.epochs) + 1}{kept}" + (": the same call goes on from there" if kept else "")
+
+    def _identity(self) -> dict:
+        """What must be the same for a checkpoint to be continued."""
+        forms = {name: list(param.shape) for name, param in sorted(self.chain.namedparams())}
+        return {"config": asdict(self.config), "data": self.data.sha256, "parameters": forms}
+
+    def _save(self) -> None:
+        if self.folder is None:
+            return
+        parts = {
+            "chain": checkpoint.state_of(self.chain),
+            "optimizer": checkpoint.state_of(self.optimizer),
+            "best": self.best,
+        }
+        lines = [asdict(line) for line in self.epochs]
+        checkpoint.save(self.folder / CHECKPOINT, parts, {"run": self._identity(), "epochs": lines})
+        write_atomic(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in lines))
+        write_atomic(self.folder / CONFIG, self.config.to_toml())
+
+    def _resume(self, report: Report) -> None:
+        path = self.folder / CHECKPOINT if self.folder else None
+        if path is None or not path.exists():
+            return
+        parts, facts = checkpoint.load(path)
+        for key, mine in self._identity().items():
+            if facts["run"][key] != mine:
+                difference = _difference(facts["run"][key], mine, key)
+                raise ConfigError(
+                    f"{path} is of another run ({difference}): name another folder, or remove it to begin anew"
+                )
+        checkpoint.restore(self.chain, parts["chain"])
+        checkpoint.restore(self.optimizer, parts["optimizer"])
+        self.best = parts["best"]
+        self.epochs = [Epoch(**line) for line in facts["epochs"]]
+        report(f"going on after epoch {len(self.epochs)} of {path}")
+
+    def _metrics(self, last: float) -> dict:
+        best = max(self.epochs, key=lambda line: (line.held_out_accuracy, -line.epoch))
+        return {
+            "dataset": self.data.name,
+            "dataset_sha256": self.data.sha256,
+            "train_images": len(self.training),
+            "held_out_images": len(self.held_out),
+            "test_images": len(self.data.x_test),
+            "selected_epoch": best.epoch,
+            "held_out_accuracy": best.held_out_accuracy,
+            "last_epoch_held_out_accuracy": last,
+            "test_accuracy": evaluate(self.chain, self.data.x_test, self.data.y_test),
+            "train_seconds": sum(line.seconds for line in self.epochs),
+        }
+
+
+def _difference(theirs: object, mine: object, name: str) -> str:
+    if not isinstance(theirs, dict) or not isinstance(mine, dict):
+        return f"{name} {theirs} instead of {mine}"
+    changed = [key for key in {**theirs, **mine} if theirs.get(key) != mine.get(key)]
+    return ", ".join(_difference(theirs.get(key), mine.get(key), key) for key in changed)
+
+
+def _progress(steps: range, title: str) -> Iterator[int]:
+    from tqdm import tqdm
+
+    return tqdm(steps, desc=title, leave=False, disable=None, unit="batch")
+
+
+def smoothed_cross_entropy(logits: Variable, classes: np.ndarray, smoothing: float) -> Variable:
+    """Softmax cross entropy with targets (1 - smoothing) * one-hot + smoothing / classes.
+
+    Source: Szegedy et al., "Rethinking the Inception Architecture" (2016).
+    """
+    loss = chainer.functions.softmax_cross_entropy(logits, classes)
+    if not smoothing:
+        return loss
+    even = -chainer.functions.mean(chainer.functions.log_softmax(logits))
+    return (1 - smoothing) * loss + smoothing * even
+
+
+def batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Slices of ``EVALUATE_BATCH`` images."""
+    for start in range(0, len(images), EVALUATE_BATCH):
+        yield images[start : start + EVALUATE_BATCH]
+
+
+def evaluate(chain: chainer.Chain, images: np.ndarray, classes: np.ndarray) -> float:
+    """Share of the images that the chain, outside of training, puts into their class."""
+    with chainer.using_config("train", False), chainer.no_backprop_mode():
+        found = [chain(part).array.argmax(axis=1) for part in batches(images)]
+    return float((np.concatenate(found) == classes).mean())
+
+
+def _estimate_statistics(chain: chainer.Chain, images: np.ndarray) -> None:
+    """Set every batch norm's mean and variance to the average over batches of ``images`` with the present weights."""
+    norms = [link for link in chain.links() if isinstance(link, BatchNorm)]
+    decays = [link.decay for link in norms]
+    with chainer.using_config("train", True), chainer.no_backprop_mode():
+        for index, part in enumerate(batches(images)):
+            for link in norms:
+                link.decay = index / (index + 1)
+            chain(part)
+    for link, decay in zip(norms, decays, strict=True):
+        link.decay = decay

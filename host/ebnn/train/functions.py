@@ -1,0 +1,182 @@
+"""Stateless functions of binarized networks as Chainer function nodes; maps are (image, height, width, channel)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ebnn.errors import NetworkError
+from ebnn.geometry import Geometry, Pair
+from ebnn.train import convolve, estimators, normalize, pooling
+from ebnn.train.compat import chainer
+from ebnn.train.estimators import Estimator
+
+Variable = chainer.Variable
+Arrays = tuple[np.ndarray, ...]
+
+
+def pair(size: int | Pair) -> Pair:
+    """(size, size), or the pair itself."""
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def binarize(x: np.ndarray) -> np.ndarray:
+    """float32: +1 where x >= 0, else -1."""
+    signs = np.greater_equal(x, np.float32(0)).astype(np.float32)
+    signs *= np.float32(2)
+    signs -= np.float32(1)
+    return signs
+
+
+class BinaryConv2DFunction(chainer.FunctionNode):
+    """sum over the taps of sign(W) * x, then the maximum of each pool window of ``geometry``.
+
+    The gradient passes through sign(W) unchanged (straight-through; the optimizer keeps W in [-1, 1]).
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = geometry
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        x, weights = inputs
+        self.retain_inputs((0, 1))
+        self._conv = convolve.Convolution.of(x.shape[1:], len(weights), self.geometry)
+        y, self._winners = convolve.forward(x, binarize(weights).reshape(len(weights), -1), self._conv)
+        return (y,)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        x, weights = (variable.array for variable in self.get_retained_inputs())
+        signs = binarize(weights).reshape(len(weights), -1)
+        call = convolve.Backward(x, signs, self._winners, self._conv)
+        gweights, gx = call.run(gradients[0].array, 0 in indexes)
+        found = {0: gx, 1: gweights.reshape(weights.shape)}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+
+class BinaryDenseFunction(chainer.FunctionNode):
+    """x @ sign(W).T with x flattened to (N, taps); gradient as for ``BinaryConv2DFunction``."""
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        self.retain_inputs((0, 1))
+        return (self._flat(inputs[0]) @ binarize(inputs[1]).T,)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        x, weights = (variable.array for variable in self.get_retained_inputs())
+        gy, found = gradients[0].array, []
+        for index in indexes:
+            gradient = gy.T @ self._flat(x) if index else (gy @ binarize(weights)).reshape(x.shape)
+            found.append(chainer.as_variable(gradient))
+        return tuple(found)
+
+    @staticmethod
+    def _flat(x: np.ndarray) -> np.ndarray:
+        return convolve.to_integers(x).reshape(len(x), -1)
+
+
+class MaxPoolFunction(chainer.FunctionNode):
+    """Maximum of each window; see ``max_pool``."""
+
+    def __init__(self, window: Pair, stride: Pair, pad: Pair) -> None:
+        super().__init__()
+        self.windows = (window, stride, pad)
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        self.retain_inputs((0,))
+        self.retain_outputs((0,))
+        return (pooling.forward(inputs[0], *self.windows),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        x, y = self.get_retained_inputs()[0].array, self.get_retained_outputs()[0].array
+        return (chainer.as_variable(pooling.backward(x, y, gradients[0].array, self.windows)),)
+
+
+class BatchNormFunction(chainer.FunctionNode):
+    """Batch norm with the statistics of the batch; ``mean`` and ``variance`` hold them afterwards."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        x, gamma, beta = inputs
+        self.retain_inputs((0, 1))
+        self.mean, self.variance = normalize.moments(x)
+        self._inverse = normalize.inverse_deviation(self.variance, self.eps)
+        return (normalize.affine(x, self.mean, gamma * self._inverse, beta),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        x, gamma = (variable.array for variable in self.get_retained_inputs())
+        found = normalize.gradients(x, gradients[0].array, self.mean, self._inverse, gamma)
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+
+class FixedBatchNormFunction(chainer.FunctionNode):
+    """Batch norm with given statistics, for inference: it has no gradient."""
+
+    def __init__(self, mean: np.ndarray, variance: np.ndarray, eps: float) -> None:
+        super().__init__()
+        self._mean, self._inverse = mean, normalize.inverse_deviation(variance, eps)
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        x, gamma, beta = inputs
+        return (normalize.affine(x, self._mean, gamma * self._inverse, beta),)
+
+
+class SignFunction(chainer.FunctionNode):
+    """+1 where x >= 0, else -1, with the gradient of an estimator."""
+
+    def __init__(self, factor: Estimator) -> None:
+        super().__init__()
+        self._factor = factor
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        self.retain_inputs((0,))
+        return (binarize(inputs[0]),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        factor = self._factor(self.get_retained_inputs()[0].array)
+        return (chainer.as_variable(gradients[0].array * factor),)
+
+
+class ScoresFunction(chainer.FunctionNode):
+    """exp(log_scale) * (s + B), B = 2 * round(bias); the gradient passes through round unchanged."""
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        sums, bias, log_scale = inputs
+        self.retain_inputs((2,))
+        self._shifted = sums + even_offsets(bias)
+        return (np.exp(log_scale) * self._shifted,)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        scale, gy = np.exp(self.get_retained_inputs()[0].array), gradients[0].array
+        gsums = scale * gy
+        found = {0: gsums, 1: 2 * gsums.sum(axis=0), 2: (gy * self._shifted).sum().reshape(1) * scale}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+
+def even_offsets(bias: np.ndarray) -> np.ndarray:
+    """float32 2 * round(bias): sums of one layer are all even or all odd, so even steps are its resolution."""
+    return np.float32(2) * np.rint(bias)
+
+
+def max_pool(x: Variable, window: int | Pair, stride: int | Pair | None = None, pad: int | Pair = 0) -> Variable:
+    """Maximum of each window of a map (N, H, W, C), float32.
+
+    Only whole windows count: floor((H + 2 pad - window) / stride) + 1 rows. ``stride`` is the window's size where
+    none is given; padding never counts. Right after a convolution, ``conv(x, pool=window)`` is the same and faster.
+
+    Raises:
+        NetworkError: when no window fits.
+    """
+    windows = (pair(window), pair(window if stride is None else stride), pair(pad))
+    if min(pooling.output_size(x.shape[1:], *windows)) < 1 or x.ndim != 4:
+        raise NetworkError(f"max_pool: a window {windows[0]} does not fit into a map of shape {x.shape[1:]}")
+    return MaxPoolFunction(*windows).apply((x,))[0]
+
+
+def sign(x: Variable, estimator: str | Estimator = "ste") -> Variable:
+    """Binarize: +1 where x >= 0 (so at 0), else -1, float32.
+
+    ``estimator`` is a name or a function of ``ebnn.train.estimators``; it replaces the derivative.
+    """
+    return SignFunction(estimators.find(estimator)).apply((x,))[0]

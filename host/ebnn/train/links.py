@@ -1,0 +1,193 @@
+"""Links of binarized networks, for a person's own ``chainer.Chain``; maps are (image, height, width, channel).
+
+The order to use is convolution, pool, batch norm, sign; ``BinaryDense`` then ``Scores`` at the end:
+
+    h = sign(self.bn1(self.conv1(x, pool=2)))
+    h = sign(self.bn2(self.conv2(h, pool=2)))
+    return self.scores(self.dense(h))
+
+The first link takes the images as they are, uint8; a byte x then counts as the integer 2 x - 255.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ebnn.errors import NetworkError
+from ebnn.geometry import MAX_BYTE, Geometry, Pair, map_size, window_fault
+from ebnn.train import functions, normalize
+from ebnn.train.compat import chainer
+from ebnn.train.convolve import check_exact
+from ebnn.train.functions import Variable, pair
+
+BN_EPS = 1e-4  # added to the variance; sums are integers, so real variances are far larger
+BN_DECAY = 0.9  # weight of the old running statistics at each step
+SCALE_START = 1 / 16  # of the scores' learnable scale
+
+
+def _largest(x: Variable) -> int:
+    return MAX_BYTE if x.dtype == np.uint8 else 1
+
+
+class BinaryLink(chainer.Link):
+    """A link with latent float32 weights in [-1, 1], of which the sign is used."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.taps = int(np.prod(shape[1:]))
+        check_exact(self.taps, 1, type(self).__name__)
+        with self.init_scope():
+            self.W = chainer.Parameter(chainer.initializers.Uniform(1.0), shape)
+
+    @property
+    def signs(self) -> np.ndarray:
+        """int8 weights, -1 and +1, in the shape of ``W``."""
+        return functions.binarize(self.W.array).astype(np.int8)
+
+    def _where(self) -> str:
+        return f"{self.name or ''} ({type(self).__name__})".strip()
+
+    def _check_values(self, x: Variable) -> None:
+        if x.dtype not in (np.uint8, np.float32):
+            raise NetworkError(f"{self._where()}: input must be uint8, or float32 of -1 and +1, got {x.dtype}")
+        check_exact(self.taps, _largest(x), self._where())
+
+
+class BinaryConv2D(BinaryLink):
+    """Convolution with weights -1 and +1: integer sums, float32 (N, h, w, filters).
+
+    Args:
+        in_channels: channels of the input, (N, H, W, in_channels) uint8, or float32 of -1 and +1.
+        filters: channels of the output.
+        kernel, stride, pad: one number or (height, width).
+        border: what padding holds, -1 or +1; for bytes that is 0 or 255.
+
+    Raises:
+        NetworkError: for sizes that cannot be, or sums that float32 does not hold exactly.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        kernel: int | Pair,
+        stride: int | Pair = 1,
+        pad: int | Pair = 0,
+        border: int = -1,
+    ) -> None:
+        self.geometry = Geometry(pair(kernel), pair(stride), pair(pad) * 2, border)
+        fault = window_fault("kernel", self.geometry.kernel, self.geometry.stride, self.geometry.pad)
+        if border not in (-1, 1):
+            fault = f"border must be -1 or +1, got {border}"
+        if fault or min(in_channels, filters) < 1:
+            raise NetworkError(f"BinaryConv2D({in_channels}, {filters}): {fault or 'channels must be 1 or more'}")
+        super().__init__((filters, *self.geometry.kernel, in_channels))
+
+    def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1) -> Variable:
+        """The sums, or the maximum of each ``pool`` window; windows do not overlap, what is left over is dropped."""
+        x = chainer.as_variable(x)
+        if x.ndim != 4 or x.shape[3] != self.W.shape[3]:
+            raise NetworkError(f"{self._where()}: input must be (N, H, W, {self.W.shape[3]}), got {x.shape}")
+        self._check_values(x)
+        geometry = self._pooled(x, pair(pool))
+        return functions.BinaryConv2DFunction(geometry).apply((x, self.W))[0]
+
+    def _pooled(self, x: Variable, pool: Pair) -> Geometry:
+        g = self.geometry
+        size = map_size(x.shape[1:3], g.kernel, g.stride, g.pad)
+        if size[0] < pool[0] or size[1] < pool[1]:
+            raise NetworkError(f"{self._where()}: no window fits into an input of shape {x.shape[1:]}")
+        return Geometry(g.kernel, g.stride, g.pad, g.border, pool, pool)
+
+
+class BinaryDense(BinaryLink):
+    """Fully connected layer with weights -1 and +1: integer sums, float32 (N, units).
+
+    Args:
+        in_size: values of one input; maps are taken in the order row, column, channel.
+        units: number of sums.
+    """
+
+    def __init__(self, in_size: int, units: int) -> None:
+        super().__init__((units, in_size))
+
+    def forward(self, x: Variable | np.ndarray) -> Variable:
+        """``x`` is (N, ...) with ``in_size`` values each: uint8, or float32 of -1 and +1."""
+        x = chainer.as_variable(x)
+        if int(np.prod(x.shape[1:])) != self.taps:
+            raise NetworkError(f"{self._where()}: input must be (N, {self.taps}) or a map of that size, got {x.shape}")
+        self._check_values(x)
+        return functions.BinaryDenseFunction().apply((x, self.W))[0]
+
+
+class BatchNorm(chainer.Link):
+    """Batch normalization of the last axis: gamma * (x - mean) / sqrt(variance + eps) + beta.
+
+    While training, mean and variance are the batch's and the running ones follow with ``decay``; otherwise the
+    running ones are used, computed as ((x - mean) * (gamma / sqrt(variance + eps))) + beta in float32, which the
+    export folds exactly.
+
+    Args:
+        channels: size of the last axis.
+        decay: weight of the old running statistics at each step.
+        eps: added to the variance.
+    """
+
+    def __init__(self, channels: int, decay: float = BN_DECAY, eps: float = BN_EPS) -> None:
+        super().__init__()
+        self.decay, self.eps = decay, eps
+        with self.init_scope():
+            self.gamma = chainer.Parameter(np.ones(channels, np.float32))
+            self.beta = chainer.Parameter(np.zeros(channels, np.float32))
+        self.mean = np.zeros(channels, np.float32)
+        self.variance = np.ones(channels, np.float32)
+        self.register_persistent("mean")
+        self.register_persistent("variance")
+
+    def forward(self, x: Variable) -> Variable:
+        """Normalize float32 (..., channels)."""
+        if x.shape[-1] != len(self.gamma):
+            raise NetworkError(f"{self.name} (BatchNorm): {len(self.gamma)} channels, but the input is {x.shape}")
+        if not chainer.config.train:
+            function = functions.FixedBatchNormFunction(self.mean, self.variance, self.eps)
+            return function.apply((x, self.gamma, self.beta))[0]
+        function = functions.BatchNormFunction(self.eps)
+        (y,) = function.apply((x, self.gamma, self.beta))
+        keep, new = np.float32(self.decay), np.float32(1 - self.decay)
+        self.mean = keep * self.mean + new * function.mean
+        self.variance = keep * self.variance + new * function.variance
+        return y
+
+    def bits(self, sums: np.ndarray) -> np.ndarray:
+        """Whether each sum, float32 (N, channels) or (N, 1), would become +1 outside of training."""
+        sums = np.broadcast_to(sums, (len(sums), len(self.mean)))
+        scale = self.gamma.array * normalize.inverse_deviation(self.variance, self.eps)
+        return normalize.affine(sums, self.mean, scale, self.beta.array) >= 0
+
+
+class Scores(chainer.Link):
+    """Head: logits = scale * (s + B), with integers B and one shared positive scale.
+
+    So the class with the largest integer score s_k + B_k, which is what the device computes, is the class
+    with the largest logit.
+
+    Args:
+        classes: number of scores.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        with self.init_scope():
+            self.bias = chainer.Parameter(np.zeros(classes, np.float32))
+            self.log_scale = chainer.Parameter(np.full(1, np.log(SCALE_START), np.float32))
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """int32 B, one a class; always even."""
+        return functions.even_offsets(self.bias.array).astype(np.int32)
+
+    def forward(self, sums: Variable) -> Variable:
+        """Logits float32 (N, classes) from the integer sums of a ``BinaryDense``."""
+        if sums.shape[1:] != self.bias.shape:
+            raise NetworkError(f"{self.name} (Scores): {len(self.bias)} classes, but the input is {sums.shape}")
+        return functions.ScoresFunction().apply((sums, self.bias, self.log_scale))[0]
