@@ -25,6 +25,11 @@
 #error "console.c does not know this board's UART"
 #endif
 
+#define SYSTICK_CTRL (*(volatile uint32_t *)0xe000e010)
+#define SYSTICK_LOAD (*(volatile uint32_t *)0xe000e014)
+#define SYSTICK_CTRL_RUN (5)
+#define SYSTICK_CTRL_WRAPPED (1 << 16)
+
 #define NVIC_ISER (*(volatile uint32_t *)0xe000e100)
 #define NVIC_ICER (*(volatile uint32_t *)0xe000e180)
 
@@ -63,6 +68,16 @@ const uint32_t isr_vector_irq[UART_IRQ + 1] __attribute__((used, section(".isr_v
     [UART_IRQ] = (uint32_t)&console_isr,
 };
 
+// QEMU asks a UART whether it takes bytes only when something happens in its main loop. Bytes that were sent
+// before the UART was on would wait there for up to a second, so make a timer happen.
+static void wake_emulator(void) {
+    SYSTICK_LOAD = 1000;
+    SYSTICK_CTRL = SYSTICK_CTRL_RUN;
+    while (!(SYSTICK_CTRL & SYSTICK_CTRL_WRAPPED)) {
+    }
+    SYSTICK_CTRL = 0;
+}
+
 void __wrap_uart_init(void) {
     __real_uart_init();
     #if defined(QEMU_SOC_MPS2)
@@ -71,6 +86,7 @@ void __wrap_uart_init(void) {
     UART_INTENSET = UART_INT_RXDRDY;
     #endif
     NVIC_ISER = 1 << UART_IRQ;
+    wake_emulator();
 }
 
 int __wrap_uart_rx_chr(void) {
