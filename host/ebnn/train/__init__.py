@@ -20,13 +20,12 @@ _HOMES = {
     "Dataset": "data",
     "Scores": "links",
     "build": "model",
-    "export": "export",
-    "fit": "fit",
+    "fit": "loop",
     "load": "data",
     "max_pool": "functions",
-    "predict_scores": "export",
+    "predict_scores": "lower",
     "sign": "functions",
-    "train": "fit",
+    "train": "loop",
 }
 
 __all__ = sorted(_HOMES)

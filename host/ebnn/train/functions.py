@@ -139,18 +139,21 @@ class SignFunction(chainer.FunctionNode):
 
 
 class ScoresFunction(chainer.FunctionNode):
-    """exp(log_scale) * (s + B), B = 2 * round(bias); the gradient passes through round unchanged."""
+    """exp(log_scale) * (s + B), B = 2 * round(bias); the gradient passes through round unchanged.
+
+    ``integers`` holds s + B, float32, afterwards.
+    """
 
     def forward(self, inputs: Arrays) -> Arrays:
         sums, bias, log_scale = inputs
         self.retain_inputs((2,))
-        self._shifted = sums + even_offsets(bias)
-        return (np.exp(log_scale) * self._shifted,)
+        self.integers = sums + even_offsets(bias)
+        return (np.exp(log_scale) * self.integers,)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
         scale, gy = np.exp(self.get_retained_inputs()[0].array), gradients[0].array
         gsums = scale * gy
-        found = {0: gsums, 1: 2 * gsums.sum(axis=0), 2: (gy * self._shifted).sum().reshape(1) * scale}
+        found = {0: gsums, 1: 2 * gsums.sum(axis=0), 2: (gy * self.integers).sum().reshape(1) * scale}
         return tuple(chainer.as_variable(found[index]) for index in indexes)
 
 

@@ -1,0 +1,97 @@
+"""What a chain computes: its functions in order, with the links they belong to, read from Chainer's own graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ebnn.errors import ExportError
+from ebnn.geometry import Shape
+from ebnn.train import functions
+from ebnn.train.compat import chainer
+
+KINDS = {
+    functions.BinaryConv2DFunction: "conv",
+    functions.BinaryDenseFunction: "dense",
+    functions.MaxPoolFunction: "pool",
+    functions.FixedBatchNormFunction: "normalize",
+    functions.SignFunction: "sign",
+    functions.ScoresFunction: "scores",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One function of the chain: its ``kind``, the node of the graph, its link, and the form of what it reads.
+
+    ``where`` names it for a person: the link's path and class, or the function's name and the link before it.
+    """
+
+    kind: str
+    function: chainer.FunctionNode
+    link: chainer.Link | None
+    path: str
+    where: str
+    input_shape: Shape
+
+
+def run(chain: chainer.Chain, x: np.ndarray) -> chainer.Variable:
+    """The chain's output outside of training, with the graph that leads to it."""
+    with chainer.using_config("train", False), chainer.force_backprop_mode():
+        y = chain(x)
+    if not isinstance(y, chainer.Variable) or y.creator_node is None:
+        raise ExportError(f"{type(chain).__name__}: must return the Variable that Scores makes, got {type(y).__name__}")
+    return y
+
+
+def calls(chain: chainer.Chain, x: np.ndarray) -> list[Call]:
+    """The functions from the images ``x`` to the chain's output, in the order of running.
+
+    Raises:
+        ExportError: naming the function where data come from more than one side.
+    """
+    owners, found = _owners(chain), []
+    node = run(chain, x).creator_node
+    while node is not None:
+        data, links = _inputs(node, owners)
+        path, link = links[0] if links else ("", None)
+        found.append((node, path, link, data[0].shape[1:] if data else ()))
+        if len(data) != 1:
+            raise ExportError(f"{_name(node, path, link)}: reads {len(data)} maps; ebnn exports one path of functions")
+        node = data[0].creator_node
+    return _named(found[::-1])
+
+
+def _owners(chain: chainer.Chain) -> dict[int, tuple[str, chainer.Link]]:
+    """Path and link of every parameter, by the parameter's id."""
+    links = dict(chain.namedlinks())
+    paths = {id(param): name.rpartition("/")[0] or "/" for name, param in chain.namedparams()}
+    return {key: (path, links[path]) for key, path in paths.items()}
+
+
+def _inputs(node: chainer.FunctionNode, owners: dict) -> tuple[list, list]:
+    data, links = [], []
+    for variable in node.inputs:
+        owner = owners.get(id(variable.get_variable_or_none()))
+        if owner:
+            links.append(owner)
+        else:
+            data.append(variable)
+    return data, links
+
+
+def _name(node: chainer.FunctionNode, path: str, link: chainer.Link | None) -> str:
+    return f"{path} ({type(link).__name__})" if link is not None else f"function {node.label}"
+
+
+def _named(found: list) -> list[Call]:
+    result, before = [], ""
+    for node, path, link, shape in found:
+        where = _name(node, path, link)
+        if link is None:
+            where += f" after {before}" if before else " at the input"
+        else:
+            before = where
+        result.append(Call(KINDS.get(type(node), ""), node, link, path.strip("/"), where, tuple(shape)))
+    return result
