@@ -69,7 +69,8 @@ apt_install() {  # $@ = packages
             cost=$(apt_cost "$@") || die "apt does not know all of: $*"
         fi
     fi
-    [ "$root" != no ] || die "missing ($cost), install with: sudo apt-get install --no-install-recommends $*"
+    [ "$root" != no ] ||
+        die "missing${cost:+ ($cost)}, install with: sudo apt-get install --no-install-recommends $*"
     say "installing system packages: $* (with all they need $cost)"
     set -- env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
     $root "$@" >/dev/null || {
@@ -98,8 +99,11 @@ system_packages() {
 }
 
 pip() {  # its many warnings matter only where it fails
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 2 --no-deps "$@" 2>"$venv/pip.log" ||
-        { cat "$venv/pip.log" >&2 && die "pip failed; without PyPI, PIP_INDEX_URL or PIP_FIND_LINKS names a mirror"; }
+    log=$venv/pip.log
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 2 --no-deps "$@" 2>"$log" || {
+        cat "$log" >&2
+        die "pip failed; where PyPI is out of reach, PIP_INDEX_URL or PIP_FIND_LINKS names a mirror"
+    }
 }
 
 python_packages() {
@@ -111,7 +115,7 @@ python_packages() {
         rm -rf "$venv" && mkdir "$venv" && : >"$unfinished" && "$python" -m venv "$venv"
     fi
     : >"$unfinished"
-    say "installing the Python packages into .venv"
+    say "installing the Python packages into .venv (about 450 MB on disk)"
     pip --require-hashes -r requirements/build.txt
     pip --require-hashes --no-build-isolation --use-pep517 -r requirements/dev.txt
     pip --no-build-isolation -e .
