@@ -124,7 +124,12 @@ def pack_cases(cases: list[Case]) -> bytes:
     """What ``tests/engine/driver.c`` reads: a case is u32 model size, model, u32 inputs, u32 input size, inputs."""
     parts = []
     for case in cases:
-        parts += [_u32(len(case.blob)), case.blob, _u32(len(case.runs)), _u32(len(case.runs[0].data))]
+        parts += [
+            _u32(len(case.blob)),
+            case.blob,
+            _u32(len(case.runs)),
+            _u32(len(case.runs[0].data) if case.runs else 0),
+        ]
         parts += [run.data for run in case.runs]
     return b"".join(parts)
 

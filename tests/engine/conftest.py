@@ -1,0 +1,20 @@
+"""The driver programs, compiled once a test run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import driver
+import pytest
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver with address and undefined-behaviour sanitizers."""
+    return driver.build_driver(tmp_path_factory.mktemp("sanitized"), driver.SANITIZED)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver compiled for size, as for a device."""
+    return driver.build_driver(tmp_path_factory.mktemp("small"), driver.SMALL)

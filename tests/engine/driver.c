@@ -1,0 +1,224 @@
+// Runs cases through the C engine with every buffer in a block of exactly its size, so that the address sanitizer
+// sees the first byte that is touched outside. Reads what vectors.pack_cases writes: u32 model size, model,
+// u32 inputs, u32 input size, inputs; again and again. Prints a line for each thing that a test compares:
+//
+//     case 0 error -5
+//     case 1 run 0 nodes 0123abcd 89abcdef scores 1 -2 best 0
+//     case 1 selftest 1 labels [a][b]
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ebnn.h"
+
+#define CHECK(what) check((what) != 0, #what, __LINE__)
+
+// A block of `size` bytes that ends with its allocation and starts `offset` bytes behind an aligned address.
+typedef struct {
+    uint8_t *base, *bytes;
+    size_t size;
+} block_t;
+
+typedef struct {
+    ebnn_t net;
+    block_t model, nodes, arena;
+    uint32_t number, inputs, input_size;
+} case_t;
+
+typedef struct {
+    uint32_t crc[256];
+    uint32_t count;
+} trace_t;
+
+static void check(int holds, const char *what, int line) {
+    if (!holds) {
+        printf("driver.c:%d: not true: %s\n", line, what);
+        fflush(stdout);
+        exit(1);
+    }
+}
+
+static block_t block_new(size_t size, size_t offset) {
+    uint8_t *base = malloc(size + offset);
+    CHECK(base != NULL || size + offset == 0);
+    memset(base, 0xa5, size + offset); // nothing may rely on zeros
+    block_t block = { base, base + offset, size };
+    return block;
+}
+
+static block_t block_copy(const block_t *from, size_t offset) {
+    block_t block = block_new(from->size, offset);
+    memcpy(block.bytes, from->bytes, from->size);
+    return block;
+}
+
+static int read_block(block_t *block, size_t size) {
+    *block = block_new(size, 0);
+    return fread(block->bytes, 1, size, stdin) == size;
+}
+
+static int read_u32(uint32_t *number) {
+    uint8_t b[4];
+    if (fread(b, 1, 4, stdin) != 4) {
+        return 0;
+    }
+    *number = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    return 1;
+}
+
+static void note(void *ctx, uint32_t node, const void *data, uint32_t size) {
+    trace_t *trace = ctx;
+    CHECK(node == trace->count && node < 256);
+    trace->crc[trace->count++] = ebnn_crc32(0, data, size);
+}
+
+static int stop(void *ctx) {
+    return --*(int *)ctx < 0;
+}
+
+static int run(const case_t *c, const void *input, trace_t *trace) {
+    memset(c->arena.bytes, 0xa5, c->arena.size);
+    ebnn_job_t job = { .model = c->model.bytes, .arena = c->arena.bytes, .arena_size = c->arena.size,
+                       .input = input, .trace = trace ? note : NULL, .ctx = trace };
+    return ebnn_run(&c->net, &job);
+}
+
+// The same input at every alignment gives the same, and is not written to.
+static void run_aligned(const case_t *c, const block_t *input, trace_t *trace) {
+    for (size_t offset = 0; offset < 4; offset++) {
+        trace_t again = { { 0 }, 0 };
+        block_t copy = block_copy(input, offset);
+        CHECK(run(c, copy.bytes, &again) == EBNN_OK);
+        CHECK(memcmp(copy.bytes, input->bytes, input->size) == 0);
+        CHECK(offset == 0 || memcmp(&again, trace, sizeof(again)) == 0);
+        *trace = again;
+        free(copy.base);
+    }
+}
+
+static void print_run(const case_t *c, uint32_t index, const trace_t *trace) {
+    printf("case %u run %u nodes", (unsigned)c->number, (unsigned)index);
+    for (uint32_t i = 0; i < trace->count; i++) {
+        printf(" %08x", (unsigned)trace->crc[i]);
+    }
+    printf(" scores");
+    for (uint32_t i = 0; i < c->net.classes; i++) {
+        printf(" %ld", (long)ebnn_scores(&c->net, c->arena.bytes)[i]);
+    }
+    printf(" best %d\n", ebnn_argmax(&c->net, c->arena.bytes));
+}
+
+// What is the caller's mistake, not the model's, has its own errors.
+static void check_caller_errors(const case_t *c, const void *input) {
+    ebnn_job_t job = { .model = c->model.bytes, .arena = c->arena.bytes, .arena_size = c->arena.size, .input = input };
+    ebnn_job_t bad = job;
+    bad.model = c->model.bytes + 2;
+    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_ALIGN);
+    bad = job;
+    bad.arena = c->arena.bytes + 1;
+    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_ALIGN);
+    bad = job;
+    bad.arena_size -= 1;
+    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_SPACE);
+    for (int polls = 0; polls < 3; polls++) {
+        int left = polls;
+        bad = job;
+        bad.poll = stop;
+        bad.ctx = &left;
+        int rc = ebnn_run(&c->net, &bad);
+        CHECK(rc == EBNN_E_STOPPED || (rc == EBNN_OK && polls > 0));
+    }
+}
+
+static void print_selftest(const case_t *c) {
+    block_t input = block_new(c->net.input_size, 1);
+    ebnn_selftest_input(&c->net, input.bytes);
+    CHECK(run(c, input.bytes, NULL) == EBNN_OK);
+    int passed = ebnn_scores_crc(&c->net, c->arena.bytes) == c->net.selftest_crc;
+    printf("case %u selftest %d labels ", (unsigned)c->number, passed);
+    for (uint32_t i = 0; i < c->net.classes; i++) {
+        size_t length = 0;
+        const char *label = ebnn_label(&c->net, c->model.bytes, i, &length);
+        printf(label ? "[%.*s]" : "-", (int)length, label ? label : "");
+    }
+    printf("\n");
+    size_t length = 0;
+    CHECK(ebnn_label(&c->net, c->model.bytes, c->net.classes, &length) == NULL);
+    check_caller_errors(c, input.bytes);
+    free(input.base);
+}
+
+// A model whose bytes change while it is open gives wrong answers at worst.
+static void run_changed_model(const case_t *c) {
+    block_t input = block_new(c->net.input_size, 3);
+    for (int pattern = 0; pattern < 256; pattern += 51) {
+        memset(c->model.bytes, pattern, c->model.size);
+        CHECK(run(c, input.bytes, NULL) == EBNN_OK);
+        for (uint32_t i = 0; i <= c->net.classes; i++) {
+            size_t length = 0;
+            const char *label = ebnn_label(&c->net, c->model.bytes, i, &length);
+            CHECK(label == NULL || ebnn_crc32(0, label, length) <= UINT32_MAX);
+        }
+    }
+    free(input.base);
+}
+
+// Open with a table one node too small, at odd addresses, and then as it should be.
+static int open_case(case_t *c) {
+    int count = ebnn_node_count(c->model.bytes, c->model.size);
+    c->nodes = block_new((size_t)(count > 0 ? count : 0) * sizeof(ebnn_node_t), 0);
+    ebnn_node_t *table = (void *)c->nodes.bytes;
+    memset(&c->net, 0xa5, sizeof(c->net));
+    int rc = ebnn_open(&c->net, table, count > 0 ? (size_t)count : 0, c->model.bytes, c->model.size);
+    for (size_t offset = 1; offset < 4; offset++) {
+        ebnn_t other;
+        block_t moved = block_copy(&c->model, offset);
+        block_t nodes = block_new(c->nodes.size, 0);
+        CHECK(ebnn_open(&other, (void *)nodes.bytes, count > 0 ? (size_t)count : 0, moved.bytes, moved.size) == rc);
+        free(nodes.base);
+        free(moved.base);
+    }
+    if (rc == EBNN_OK) {
+        ebnn_t other;
+        CHECK(ebnn_open(&other, table, (size_t)count - 1, c->model.bytes, c->model.size) == EBNN_E_NODES);
+    }
+    return rc;
+}
+
+static void run_case(case_t *c) {
+    int rc = open_case(c);
+    if (rc != EBNN_OK) {
+        printf("case %u error %d\n", (unsigned)c->number, rc);
+    } else {
+        c->arena = block_new(c->net.arena_size, 0);
+    }
+    for (uint32_t i = 0; i < c->inputs; i++) {
+        block_t input;
+        trace_t trace = { { 0 }, 0 };
+        CHECK(read_block(&input, c->input_size));
+        if (rc == EBNN_OK) {
+            CHECK(c->net.input_size == input.size);
+            run_aligned(c, &input, &trace);
+            print_run(c, i, &trace);
+        }
+        free(input.base);
+    }
+    if (rc == EBNN_OK) {
+        print_selftest(c);
+        run_changed_model(c);
+        free(c->arena.base);
+    }
+    free(c->nodes.base);
+    free(c->model.base);
+}
+
+int main(void) {
+    uint32_t size;
+    for (uint32_t number = 0; read_u32(&size); number++) {
+        case_t c = { .number = number };
+        CHECK(read_block(&c.model, size) && read_u32(&c.inputs) && read_u32(&c.input_size));
+        run_case(&c);
+    }
+    return 0;
+}

@@ -1,0 +1,55 @@
+"""Builds ``driver.c`` with the engine's files and runs cases through it."""
+
+from __future__ import annotations
+
+import subprocess
+import zlib
+from pathlib import Path
+
+import oracle
+from ebnn.cengine import engine_sources
+from vectors import Case, Run, pack_cases
+
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror")
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SMALL = ("-Os",)
+
+
+def build_driver(folder: Path, flags: tuple[str, ...]) -> Path:
+    """Compile the driver and the engine into ``folder``; returns the program."""
+    program = folder / "driver"
+    sources = engine_sources()
+    files = [str(path) for path in (Path(__file__).with_name("driver.c"), *sources) if path.suffix == ".c"]
+    include = f"-I{sources[0].parent}"
+    subprocess.run(["gcc", *WARNINGS, *flags, include, *files, "-o", str(program)], check=True)
+    return program
+
+
+def run_driver(program: Path, cases: list[Case]) -> list[str]:
+    """The lines that the driver prints for cases; fails with its messages where it does."""
+    done = subprocess.run([str(program)], input=pack_cases(cases), capture_output=True, timeout=300)
+    text = done.stdout.decode(errors="backslashreplace")
+    assert done.returncode == 0, f"{text[-2000:]}\n{done.stderr.decode(errors='backslashreplace')[-6000:]}"
+    return text.splitlines()
+
+
+def expected_lines(cases: list[Case]) -> list[str]:
+    """The lines that good cases should print."""
+    lines = []
+    for number, case in enumerate(cases):
+        lines += [f"case {number} run {k} {_run_text(run)}" for k, run in enumerate(case.runs)]
+        model = oracle.decode(case.blob)
+        labels = "".join(f"[{label}]" for label in model.labels) or "-" * model.shapes[-1][2]
+        lines.append(f"case {number} selftest 1 labels {labels}")
+    return lines
+
+
+def _run_text(run: Run) -> str:
+    crcs = " ".join(_crc_text(shown) for shown in run.nodes)
+    return f"nodes {crcs} scores {' '.join(map(str, run.scores))} best {run.prediction}"
+
+
+def _crc_text(shown: str) -> str:
+    if shown.startswith("crc "):
+        return shown.split()[1]
+    return f"{zlib.crc32(bytes.fromhex(shown)):08x}"

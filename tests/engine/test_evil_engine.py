@@ -1,0 +1,102 @@
+"""Damaged models through the C reader: the errors of the table, and no fault whatever the bytes are."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import driver
+import pytest
+
+from ebnn import ops
+from ebnn.cengine import CEngine
+from ebnn.errors import ModelError
+from ebnn.format import decode
+from ebnn.geometry import conv_size, filter_taps
+from ebnn.network import Network
+from evil.table import GOOD, Damage, mended, rows
+from vectors import Case
+
+FUZZED = 3000
+
+
+def error_of(read: type[CEngine] | object, blob: bytes) -> str | None:
+    """The error that a reader gives, None where it takes the model."""
+    try:
+        read(blob)
+    except ModelError as error:
+        return error.code
+    return None
+
+
+def case_of(name: str, blob: bytes) -> Case:
+    """A case without inputs: the driver opens it, and runs the self-test where it opens."""
+    return Case(name, "", blob, [], [])
+
+
+def driver_error(line: str) -> str | None:
+    """The error's name in a line of the driver."""
+    _, _, kind, rest = line.split(" ", 3)
+    return ops.ERRORS[-1 - int(rest)][0] if kind == "error" else None
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+def test_damaged_model_is_refused_with_its_error(row: Damage) -> None:
+    assert error_of(CEngine, row.blob()) == row.error
+
+
+def test_driver_refuses_them_in_exact_memory(sanitized: Path) -> None:
+    table = rows()
+    lines = driver.run_driver(sanitized, [case_of(row.name, row.blob()) for row in table])
+    assert [(row.name, driver_error(line)) for row, line in zip(table, lines, strict=True)] == [
+        (row.name, row.error) for row in table
+    ]
+
+
+def test_cuts_are_refused_in_exact_memory(sanitized: Path) -> None:
+    blob = GOOD["chain"]
+    lines = driver.run_driver(sanitized, [case_of("cut", blob[:size]) for size in range(len(blob))])
+    assert {driver_error(line) for line in lines} == {"TRUNCATED"}
+
+
+def fuzzed(seed: int) -> bytes:
+    """A good model with a few bytes of its control records changed, and the checksum mended."""
+    rng = random.Random(seed)
+    data = bytearray(GOOD[rng.choice(list(GOOD))])
+    end = ops.HEADER_SIZE + ops.RECORD_SIZE * data[7]
+    for _ in range(rng.choice((1, 1, 2, 3, 8))):
+        place = rng.randrange(4, end) if rng.random() < 0.95 else rng.randrange(len(data))
+        data[place] = rng.choice((0, 1, 2, 3, 255, data[place] ^ 1 << rng.randrange(8), rng.randrange(256)))
+    return mended(bytes(data))
+
+
+def work(network: Network) -> int:
+    """Multiplications of one inference, or pool positions."""
+    total = 0
+    for node in network.nodes:
+        source = network.values[node.inputs[0]]
+        sums = math.prod(conv_size(node.spec, source, node.geometry)) * max(node.filters, 1)
+        total += sums * (1 if node.spec.source == "pool" else filter_taps(node.spec, source, node.geometry))
+    return total
+
+
+def is_quick(blob: bytes) -> bool:
+    """Whether running a model, if it can be read, takes a moment and not gigabytes of arena."""
+    try:
+        model = decode(blob)
+    except ModelError:
+        return True
+    return model.plan.arena_size < 1 << 20 and work(model.network) < 200_000
+
+
+def test_readers_agree_on_whatever_bytes(sanitized: Path) -> None:
+    """Both readers give the same error; what both take runs without a fault."""
+    blobs = [blob for blob in map(fuzzed, range(FUZZED)) if is_quick(blob)]
+    lines = driver.run_driver(sanitized, [case_of("fuzzed", blob) for blob in blobs])
+    errors = [driver_error(line) for line in lines]
+    for seed, (blob, error) in enumerate(zip(blobs, errors, strict=True)):
+        assert error_of(decode, blob) == error, seed
+    assert len(blobs) > 0.9 * FUZZED
+    assert errors.count(None) > 50
+    assert {"HEADER", "OP", "LINK", "SHAPE", "RANGE", "ARENA", "LABELS"} <= set(errors)

@@ -1,0 +1,461 @@
+"""Damaged models: named mutations of good ones, each with the error that every reader must give.
+
+A row changes bytes of a good model; the checksum is mended after that, except where the row says otherwise.
+Offsets are those of docs/SPEC.md, section 4; the order of the rows is the order of its section 7.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ebnn import ops
+from ebnn.geometry import Geometry, Value
+from ebnn.network import Network, conv_node, dense_node, pool_node
+from vectors import seal
+
+Change = Callable[[bytearray], None]
+
+TOTAL, CRC, ARENA, HEIGHT, WIDTH, CHANNELS, DTYPE, LABELS, SEED = 8, 12, 16, 20, 22, 24, 26, 28, 32
+CONV1, POOL, CONV2, DENSE, SCORES = range(5)  # nodes of the model "chain"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One row: what is done to which good model, and the error's name (None: it stays good)."""
+
+    name: str
+    error: str | None
+    change: Change
+    base: str = "chain"
+    mend: bool = True
+
+    def blob(self) -> bytes:
+        """The damaged model."""
+        data = bytearray(GOOD[self.base])
+        self.change(data)
+        return mended(bytes(data)) if self.mend else bytes(data)
+
+
+def mended(blob: bytes) -> bytes:
+    """The model with the checksum that its bytes want."""
+    if len(blob) < 16:
+        return blob
+    return blob[:12] + struct.pack("<I", zlib.crc32(blob[16:], zlib.crc32(blob[:12]))) + blob[16:]
+
+
+# --- good models ---
+
+
+def _signs(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).choice(np.array([-1, 1]), shape)
+
+
+def _chain() -> Network:
+    """Every kind of node: bytes 8x7x2 -> conv -> pool -> conv -> dense -> scores, with labels."""
+    first = Geometry(stride=(1, 1), pad=(1, 1, 1, 1), border=1, pool=(2, 2), pool_stride=(2, 2))
+    flips = np.array([1, 0, 1, 0, 0], bool)
+    nodes = (
+        conv_node("conv_u8_bits", 0, _signs(5, 3, 3, 2), first, thresholds=np.arange(-2, 3) * 50, flips=flips),
+        pool_node(1, (2, 2), (1, 1)),
+        conv_node("conv_bits", 2, _signs(9, 2, 1, 5), thresholds=np.arange(-4, 5)),
+        dense_node("dense_bits", 3, _signs(6, 2, 2, 9), thresholds=np.arange(6) + 40_000),
+        dense_node("dense_scores", 4, _signs(3, 1, 1, 6), offsets=np.array([1, -2, 3])),
+    )
+    return Network(Value(0, (8, 7, 2), "u8"), nodes, ("a", "bc", "d"))
+
+
+def _good() -> dict[str, bytes]:
+    scores = dense_node("dense_scores", 0, _signs(3, 3, 3, 3), offsets=np.array([1, 2, 100_000]))
+    bytes_ = dense_node("dense_u8_scores", 0, _signs(2, 4, 4, 1), offsets=np.array([1, 100_000]))
+    return {
+        "chain": seal(_chain()),
+        "bits": seal(Network(Value(0, (3, 3, 3), "bits"), (scores,))),
+        "bytes": seal(Network(Value(0, (4, 4, 1), "u8"), (bytes_,))),
+    }
+
+
+GOOD = _good()
+
+
+# --- ways to change bytes ---
+
+
+def put(code: str, offset: int, *values: int) -> Change:
+    """Write little-endian ``values`` of struct ``code`` at an offset."""
+
+    def change(data: bytearray) -> None:
+        struct.pack_into("<" + code, data, offset, *values)
+
+    return change
+
+
+def node(index: int, offset: int, code: str, *values: int) -> Change:
+    """Write into a node record."""
+    return put(code, ops.HEADER_SIZE + ops.RECORD_SIZE * index + offset, *values)
+
+
+def both(*changes: Change) -> Change:
+    """One change after the other."""
+
+    def change(data: bytearray) -> None:
+        for part in changes:
+            part(data)
+
+    return change
+
+
+def cut(size: int) -> Change:
+    """Keep the first ``size`` bytes (negative: all but the last)."""
+
+    def change(data: bytearray) -> None:
+        del data[size:]
+
+    return change
+
+
+def grow(count: int, told: bool) -> Change:
+    """Append zero bytes; ``told`` says whether the header counts them."""
+
+    def change(data: bytearray) -> None:
+        data.extend(bytes(count))
+        if told:
+            struct.pack_into("<I", data, TOTAL, len(data))
+
+    return change
+
+
+def flip(offset: int) -> Change:
+    """Invert a bit."""
+
+    def change(data: bytearray) -> None:
+        data[offset] ^= 1
+
+    return change
+
+
+def add(offset: int, code: str, step: int) -> Change:
+    """Add to a little-endian number."""
+
+    def change(data: bytearray) -> None:
+        (value,) = struct.unpack_from("<" + code, data, offset)
+        struct.pack_into("<" + code, data, offset, value + step)
+
+    return change
+
+
+def add_node(index: int, offset: int, code: str, step: int) -> Change:
+    """Add to a number in a node record."""
+    return add(ops.HEADER_SIZE + ops.RECORD_SIZE * index + offset, code, step)
+
+
+def label_place(data: bytearray) -> int:
+    """Where the labels begin."""
+    return struct.unpack_from("<I", data, LABELS)[0]
+
+
+def label_byte(step: int, value: int) -> Change:
+    """Write a byte ``step`` bytes behind the begin of the labels."""
+
+    def change(data: bytearray) -> None:
+        data[label_place(data) + step] = value
+
+    return change
+
+
+def labels_at_end(before: int) -> Change:
+    """Labels that begin ``before`` bytes before the end of the file."""
+
+    def change(data: bytearray) -> None:
+        struct.pack_into("<I", data, LABELS, len(data) - before)
+
+    return change
+
+
+def params_at_end(index: int, before: int) -> Change:
+    """Parameters that begin ``before`` bytes before the end of the file, which is made a multiple of 4."""
+
+    def change(data: bytearray) -> None:
+        grow(-len(data) % 4, told=True)(data)
+        node(index, 32, "I", len(data) - before)(data)
+
+    return change
+
+
+def roomy(count: int) -> Change:
+    """Append so many zero bytes that large parameters lie inside of the file, at its aligned end."""
+
+    def change(data: bytearray) -> None:
+        grow(-len(data) % 4, told=True)(data)
+        node(CONV1, 32, "I", len(data))(data)
+        grow(count, told=True)(data)
+
+    return change
+
+
+# --- the rows, in the order of SPEC section 7 ---
+
+
+def _file_rows() -> Iterator[Damage]:
+    yield Damage("empty", "TRUNCATED", cut(0))
+    yield Damage("one byte", "TRUNCATED", cut(1))
+    yield Damage("39 bytes", "TRUNCATED", cut(39))
+    yield Damage("39 bytes of another kind", "TRUNCATED", both(put("B", 0, 0), cut(39)))
+    for place in range(4):
+        yield Damage(f"magic byte {place}", "MAGIC", flip(place))
+    yield Damage("magic before version", "MAGIC", both(flip(0), put("B", 4, 9)))
+    yield Damage("major above", "VERSION", put("B", 4, ops.FORMAT_MAJOR + 1))
+    yield Damage("major 255", "VERSION", put("B", 4, 255))
+    yield Damage("minor above", "VERSION", put("B", 5, ops.FORMAT_MINOR + 1))
+    yield Damage("minor 255", "VERSION", put("B", 5, 255))
+    yield Damage("minor below is read", None, put("B", 5, 0))
+    yield Damage("version before size", "VERSION", both(put("B", 5, 255), cut(-1)))
+    yield Damage("header only", "TRUNCATED", cut(40))
+    yield Damage("last byte missing", "TRUNCATED", cut(-1))
+    yield Damage("total_size one more", "TRUNCATED", add(TOTAL, "I", 1))
+    yield Damage("total_size at its end", "TRUNCATED", put("I", TOTAL, 0xFFFFFFFF))
+    yield Damage("one byte more", "SIZE", grow(1, told=False))
+    yield Damage("four bytes more", "SIZE", grow(4, told=False))
+    yield Damage("total_size one less", "SIZE", add(TOTAL, "I", -1))
+    yield Damage("total_size 0", "SIZE", put("I", TOTAL, 0))
+    yield Damage("size before checksum", "SIZE", both(add(TOTAL, "I", -1), flip(50)), mend=False)
+    for place in (6, 11, 12, 15, 16, 39, 40, 200):
+        yield Damage(f"bit of byte {place}", "TRUNCATED" if place == 11 else "CRC", flip(place), mend=False)
+    yield Damage("bit of the last byte", "CRC", flip(-1), mend=False)
+    yield Damage("checksum before header", "CRC", put("B", 7, 0), mend=False)
+    yield Damage("bytes behind the labels are nobody's", None, grow(5, told=True))
+
+
+def _header_rows() -> Iterator[Damage]:
+    for size in (0, 35, 37, 72):
+        yield Damage(f"record_size {size}", "HEADER", put("B", 6, size))
+    yield Damage("no nodes", "HEADER", put("B", 7, 0))
+    for step in (1, 2, 3):
+        yield Damage(f"arena_size {step} above a multiple of 4", "HEADER", add(ARENA, "I", step))
+    for name, place in (("height", HEIGHT), ("width", WIDTH), ("channels", CHANNELS)):
+        yield Damage(f"input {name} 0", "HEADER", put("H", place, 0))
+    for dtype in (2, 3, 255):
+        yield Damage(f"input dtype {dtype}", "HEADER", put("B", DTYPE, dtype))
+    yield Damage("reserved byte", "HEADER", put("B", 27, 1))
+    yield Damage("seed 0", "HEADER", put("I", SEED, 0))
+    for shape in ((65535, 65535, 65535), (4096, 4096, 2), (256, 65535, 2)):
+        yield Damage(f"bytes of input {shape}", "HEADER", put("3H", HEIGHT, *shape))
+    for shape in ((65535, 65535, 65535), (4096, 32768, 2), (16384, 8192, 2), (4097, 1024, 17)):
+        change = put("3H", HEIGHT, *shape)
+        yield Damage(f"bits of input {shape}", "HEADER", change, base="bits")
+    yield Damage("more records than bytes", "HEADER", put("B", 7, 255))
+    yield Damage("records end behind the file", "HEADER", both(cut(40 + 36 * 5 - 1), put("I", TOTAL, 219)))
+    yield Damage("header before nodes", "HEADER", both(put("I", SEED, 0), node(CONV1, 0, "B", 99)))
+
+
+def _link_rows() -> Iterator[Damage]:
+    for code in (0, 8, 99, 255):
+        yield Damage(f"operator {code}", "OP", node(CONV1, 0, "B", code))
+    yield Damage("operator of the last node", "OP", node(SCORES, 0, "B", 0))
+    yield Damage("operator before link", "OP", both(node(POOL, 0, "B", 9), node(POOL, 2, "B", 9)))
+    for index, source in ((CONV1, 1), (POOL, 2), (CONV2, 5), (SCORES, 5), (SCORES, 6), (SCORES, 255)):
+        yield Damage(f"node {index} reads value {source}", "LINK", node(index, 2, "B", source))
+    yield Damage("second input", "LINK", node(CONV2, 3, "B", 1))
+    yield Damage("bits operator on bytes", "LINK", node(CONV1, 0, "B", 2))
+    yield Damage("bytes operator on bits", "LINK", node(CONV2, 0, "B", 1))
+    yield Damage("pool of bytes", "LINK", node(POOL, 2, "B", 0))
+    yield Damage("scores of bytes on bits", "LINK", put("B", DTYPE, 0), base="bytes")
+    yield Damage("link before shape", "LINK", both(node(CONV2, 2, "B", 9), node(CONV2, 8, "B", 0)))
+
+
+def _unused_rows() -> Iterator[Damage]:
+    for flag in (8, 128):
+        yield Damage(f"flag {flag}", "SHAPE", _flag(CONV1, flag))
+    yield Damage("pool with a border", "SHAPE", _flag(POOL, 1))
+    yield Damage("pool with wide parameters", "SHAPE", _flag(POOL, 2))
+    yield Damage("pool with flips", "SHAPE", _flag(POOL, 4))
+    yield Damage("dense layer with a border", "SHAPE", _flag(DENSE, 1))
+    yield Damage("scores with a border", "SHAPE", _flag(SCORES, 1))
+    yield Damage("scores with flips", "SHAPE", _flag(SCORES, 4))
+    for index, kinds in ((POOL, range(8, 16)), (DENSE, range(8, 24)), (SCORES, range(8, 24))):
+        for place in kinds:
+            yield Damage(f"unused byte {place} of node {index}", "SHAPE", node(index, place, "B", 1))
+    yield Damage("pool with filters", "SHAPE", node(POOL, 4, "H", 5))
+    yield Damage("pool with parameters", "SHAPE", node(POOL, 32, "I", 220))
+    for index in (CONV1, CONV2, DENSE, SCORES):
+        yield Damage(f"no filters in node {index}", "SHAPE", node(index, 4, "H", 0))
+    yield Damage("last node without scores", "SHAPE", both(node(SCORES, 0, "B", 4)))
+    yield Damage("scores before the last node", "SHAPE", node(DENSE, 0, "B", 6))
+    yield Damage("one node, no scores", "SHAPE", put("B", 7, 1))
+
+
+def _flag(index: int, flag: int) -> Change:
+    def change(data: bytearray) -> None:
+        data[ops.HEADER_SIZE + ops.RECORD_SIZE * index + 1] |= flag
+
+    return change
+
+
+def _geometry_rows() -> Iterator[Damage]:
+    names = ("kernel_h", "kernel_w", "stride_h", "stride_w")
+    for place, name in enumerate(names):
+        yield Damage(f"{name} 0", "SHAPE", node(CONV1, 8 + place, "B", 0))
+    for place, name in enumerate(("top", "left", "bottom", "right")):
+        yield Damage(f"pad_{name} as large as the kernel", "SHAPE", node(CONV1, 12 + place, "B", 3))
+        yield Damage(f"pad_{name} 255", "SHAPE", node(CONV1, 12 + place, "B", 255))
+        for index in (CONV1, POOL):
+            change = node(index, 20 + place, "B", 2)
+            yield Damage(f"pool_pad_{name} as large as the window, node {index}", "SHAPE", change)
+    for index in (CONV1, POOL):
+        for place, name in enumerate(("pool_h", "pool_w", "pool_stride_h", "pool_stride_w")):
+            yield Damage(f"{name} 0 in node {index}", "SHAPE", node(index, 16 + place, "B", 0))
+    yield Damage("kernel higher than the padded input", "SHAPE", node(CONV1, 8, "B", 11))
+    yield Damage("kernel wider than the padded input", "SHAPE", node(CONV1, 9, "B", 10))
+    # (3 - 4) / 2 is -0 where a division cuts towards zero: a count of 1 where there is none.
+    yield Damage("kernel higher, stride 2", "SHAPE", both(node(CONV2, 8, "2B", 4, 1), node(CONV2, 10, "B", 2)))
+    yield Damage("kernel wider, stride 255", "SHAPE", both(node(CONV2, 8, "2B", 1, 4), node(CONV2, 11, "B", 255)))
+    yield Damage("pool higher than the map", "SHAPE", node(POOL, 16, "B", 5))
+    yield Damage("pool wider than the map, stride 9", "SHAPE", node(POOL, 16, "4B", 1, 4, 1, 9))
+    yield Damage("fused pool higher than the map", "SHAPE", node(CONV1, 16, "4B", 9, 2, 9, 9))
+    for axis, name in enumerate(("high", "wide")):
+        tall = both(put("3H", HEIGHT, *((65535, 2, 1), (2, 65535, 1))[axis]), _long_kernel(axis))
+        yield Damage(f"map too {name}", "SHAPE", both(tall, _unpool(CONV1)))
+        # A pool would make the output small enough, but the map before it counts too.
+        yield Damage(f"map too {name}, pooled", "SHAPE", both(tall, _long_pool(axis)))
+    large = both(put("3H", HEIGHT, 64, 64, 1), node(CONV1, 4, "H", 65535), _unpooled(CONV1))
+    yield Damage("output above 2^27 bits", "SHAPE", large)
+    huge = both(put("3H", HEIGHT, 4096, 4096, 1), node(CONV1, 4, "H", 65535), _unpooled(CONV1))
+    yield Damage("output above 2^32 bits", "SHAPE", huge)
+    yield Damage("shape before range", "SHAPE", both(node(CONV1, 8, "B", 0), node(CONV1, 32, "I", 2)))
+
+
+def _long_kernel(axis: int) -> Change:
+    """A kernel of 255 along an axis, padded so that its map is longer than its input."""
+    windows = ((255, 1, 1, 1, 254, 0, 254, 0), (1, 255, 1, 1, 0, 254, 0, 254))
+    return node(CONV1, 8, "8B", *windows[axis])
+
+
+def _long_pool(axis: int) -> Change:
+    windows = ((2, 1, 255, 1, 0, 0, 0, 0), (1, 2, 1, 255, 0, 0, 0, 0))
+    return node(CONV1, 16, "8B", *windows[axis])
+
+
+def _unpooled(index: int) -> Change:
+    return node(index, 8, "16B", 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0)
+
+
+def _range_rows() -> Iterator[Damage]:
+    for index in (CONV1, CONV2, DENSE, SCORES):
+        for step in (1, 2, 3):
+            change = add_node(index, 32, "I", step)
+            yield Damage(f"parameters of node {index} moved by {step}", "RANGE", change)
+    for place in (0, 4, 40, 216):
+        yield Damage(f"parameters at {place}", "RANGE", node(CONV2, 32, "I", place))
+    for place in (0x7FFFFFFC, 0x80000000, 0xFFFFFFFC):
+        yield Damage(f"parameters at {place:#x}", "RANGE", node(CONV2, 32, "I", place))
+    for index, size in ((CONV1, 36), (CONV2, 56), (DENSE, 72), (SCORES, 20)):
+        yield Damage(f"parameters of node {index} end 4 behind the file", "RANGE", params_at_end(index, size - 4))
+        yield Damage(f"parameters of node {index} end with the file", None, params_at_end(index, size))
+    yield Damage("parameters behind the end of the file", "RANGE", params_at_end(CONV1, -4))
+    yield Damage("more filters than parameters", "RANGE", node(CONV2, 4, "H", 40))
+    yield Damage("wide parameters that are not there", "RANGE", both(params_at_end(CONV2, 56), _flag(CONV2, 2)))
+    yield Damage("flips that are not there", "RANGE", both(params_at_end(CONV2, 56), _flag(CONV2, 4)))
+    wide = both(put("3H", HEIGHT, 1, 1, 65535), node(CONV1, 8, "8B", 255, 255, 1, 1, 254, 254, 254, 254))
+    yield Damage("one filter above 2^27 bits", "RANGE", both(wide, node(CONV1, 4, "H", 1)))
+    # 65535 rows of 255 * 255 * 65535 bits pass 2^32 words: no product may wrap.
+    few = both(wide, node(CONV1, 14, "2B", 0, 0), node(CONV1, 4, "H", 65535), _unpool(CONV1))
+    yield Damage("rows that pass 32 bits", "RANGE", few)
+    many = both(put("3H", HEIGHT, 1, 1, 2049), _unpooled(CONV1), node(CONV1, 4, "H", 65535))
+    yield Damage("all filters above 2^27 bits", "RANGE", many)
+    # 2^32 / (4 * 2048) rows: their bytes are 0 where a product wraps.
+    wraps = both(put("3H", HEIGHT, 32, 32, 64), node(CONV1, 4, "H", 16384), _kernel(CONV1, 32, 32))
+    yield Damage("rows whose bytes wrap", "RANGE", both(wraps, node(CONV1, 4, "H", 65535)))
+    yield Damage("range before arena", "RANGE", both(node(CONV2, 32, "I", 2), node(CONV2, 24, "I", 2)))
+
+
+def _unpool(index: int) -> Change:
+    return node(index, 16, "8B", 1, 1, 1, 1, 0, 0, 0, 0)
+
+
+def _kernel(index: int, height: int, width: int) -> Change:
+    return both(node(index, 8, "8B", height, width, 1, 1, 0, 0, 0, 0), _unpool(index))
+
+
+def _overflow_rows() -> Iterator[Damage]:
+    taps = both(put("3H", HEIGHT, 255, 255, 65), _kernel(CONV1, 255, 255), node(CONV1, 4, "H", 1))
+    yield Damage("byte taps above 2^22", "OVERFLOW", both(taps, roomy(600_000)))
+    yield Damage("byte taps that are not there", "RANGE", taps)
+    for base, limit in (("bits", (1 << 31) - 1 - 27), ("bytes", (1 << 31) - 1 - 255 * 16)):
+        yield Damage(f"largest offset of {base}", None, _offset(base, limit), base=base)
+        yield Damage(f"smallest offset of {base}", None, _offset(base, -limit), base=base)
+        yield Damage(f"offset of {base} too large", "OVERFLOW", _offset(base, limit + 1), base=base)
+        yield Damage(f"offset of {base} too small", "OVERFLOW", _offset(base, -limit - 1), base=base)
+        yield Damage(f"offset -2^31 of {base}", "OVERFLOW", _offset(base, -(1 << 31)), base=base)
+    change = both(_offset("bits", (1 << 31) - 1), node(0, 24, "I", 2))
+    yield Damage("overflow before arena", "OVERFLOW", change, base="bits")
+
+
+def _offset(base: str, value: int) -> Change:
+    """The last offset of a model of one node, which stands at the end of the file."""
+    return put("i", len(GOOD[base]) - 4, value)
+
+
+def _arena_rows() -> Iterator[Damage]:
+    for index in range(5):
+        for step in (1, 2, 3):
+            yield Damage(f"output of node {index} moved by {step}", "ARENA", add_node(index, 24, "I", step))
+    for step in (1, 2):
+        yield Damage(f"scratch moved by {step}", "ARENA", add_node(CONV1, 28, "I", step))
+    for place in (0x7FFFFFFC, 0xFFFFFFFC):
+        yield Damage(f"output at {place:#x}", "ARENA", node(CONV2, 24, "I", place))
+        yield Damage(f"scratch at {place:#x}", "ARENA", node(CONV2, 28, "I", place))
+    for index in range(5):
+        yield Damage(f"output of node {index} behind the arena", "ARENA", _at_arena_end(index, 24))
+        yield Damage(f"scratch of node {index} behind the arena", "ARENA", _behind_arena(index))
+    yield Damage("no arena", "ARENA", put("I", ARENA, 0))
+    yield Damage("arena 4 bytes short", "ARENA", add(ARENA, "I", -4))
+    yield Damage("arena larger than needed", None, add(ARENA, "I", 4))
+    for index in (CONV1, CONV2):
+        yield Damage(f"scratch of node {index} a word short", "ARENA", add_node(index, 6, "H", -1))
+        yield Damage(f"no scratch in node {index}", "ARENA", node(index, 6, "H", 0))
+    yield Damage("no scratch for a row on the input", "ARENA", add_node(0, 6, "H", -1), base="bits")
+    yield Damage("scratch that nobody needs", None, both(node(SCORES, 6, "H", 2), add(ARENA, "I", 64)))
+    yield Damage("scratch that ends behind the arena", "ARENA", node(CONV1, 6, "H", 65535))
+    yield Damage("arena before the next node", "ARENA", both(node(CONV1, 24, "I", 2), node(POOL, 0, "B", 99)))
+
+
+def _at_arena_end(index: int, field: int) -> Change:
+    def change(data: bytearray) -> None:
+        node(index, field, "I", struct.unpack_from("<I", data, ARENA)[0])(data)
+
+    return change
+
+
+def _behind_arena(index: int) -> Change:
+    """Scratch that begins a word behind the arena: wrong even where it is empty."""
+
+    def change(data: bytearray) -> None:
+        node(index, 28, "I", struct.unpack_from("<I", data, ARENA)[0] + 4)(data)
+
+    return change
+
+
+def _label_rows() -> Iterator[Damage]:
+    for place in (1, 39, 40, 219):
+        yield Damage(f"labels at {place}", "LABELS", put("I", LABELS, place))
+    yield Damage("labels at the end of the file", "LABELS", labels_at_end(0))
+    yield Damage("labels behind the file", "LABELS", labels_at_end(-1))
+    yield Damage("labels at 0xffffffff", "LABELS", put("I", LABELS, 0xFFFFFFFF))
+    yield Damage("one label too few", "LABELS", labels_at_end(5))
+    yield Damage("last label one byte short", "LABELS", both(cut(-1), add(TOTAL, "I", -1)))
+    yield Damage("label longer than the file", "LABELS", label_byte(0, 255))
+    yield Damage("no labels", None, put("I", LABELS, 0))
+    yield Damage("nodes before labels", "ARENA", both(put("I", LABELS, 1), node(SCORES, 24, "I", 2)))
+
+
+def rows() -> list[Damage]:
+    """The whole table."""
+    families = (
+        _file_rows, _header_rows, _link_rows, _unused_rows, _geometry_rows, _range_rows, _overflow_rows,
+        _arena_rows, _label_rows,
+    )  # fmt: skip
+    return [row for family in families for row in family()]

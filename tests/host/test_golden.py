@@ -1,0 +1,51 @@
+"""Golden vectors: what is committed is what the oracle says, and the simulator says the same."""
+
+from __future__ import annotations
+
+import pytest
+
+import make_golden
+import oracle
+import vectors
+from ebnn import ops
+from ebnn.format import decode
+from ebnn.sim import Simulator
+from exact import simulate
+from vectors import Case
+
+CASES = make_golden.load()
+
+
+def test_making_them_again_changes_nothing() -> None:
+    assert {path.name: text for path, text in make_golden.rendered().items()} == {
+        path.name: path.read_text(encoding="ascii") for path in make_golden.FOLDER.glob("*.txt")
+    }
+
+
+def test_they_are_small_and_cover_every_operator() -> None:
+    assert sum(path.stat().st_size for path in make_golden.FOLDER.iterdir()) < 300_000
+    assert {name for case in CASES for name in case.operators} == set(ops.BY_NAME)
+    assert {name for name, *_ in oracle.OPERATORS.values()} == set(ops.BY_NAME)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_simulator_gives_the_same(case: Case) -> None:
+    assert simulate(case) == case.runs
+
+
+def test_text_survives_reading_and_writing() -> None:
+    for case in CASES:
+        assert vectors.from_text(case.name, vectors.to_text(case)) == case
+
+
+def test_oracle_and_simulator_refuse_or_give_the_same_selftest() -> None:
+    for case in CASES:
+        model = oracle.decode(case.blob)
+        assert model.stored_crc == model.file_crc
+        assert oracle.selftest(model) == model.selftest_crc == decode(case.blob).selftest.crc
+
+
+def test_a_wrong_length_is_refused_with_a_sentence() -> None:
+    network = decode(next(case for case in CASES if case.name == "network").blob).network
+    with pytest.raises(ValueError, match=r"input must be 196 bytes \(14x14x1 uint8\), got 195"):
+        Simulator(network).scores(bytes(195))
