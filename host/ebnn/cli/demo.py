@@ -1,0 +1,36 @@
+"""The verb demo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ebnn.cli.boards import add_board_option
+from ebnn.cli.models import add_data_options
+from ebnn.errors import EbnnError
+
+
+def add_verbs(verbs: argparse._SubParsersAction) -> None:
+    """Add demo."""
+    demo = verbs.add_parser("demo", help="train, export, build, boot, classify on a board, report: the whole path")
+    add_board_option(demo)
+    add_data_options(demo)
+    demo.add_argument("--limit", type=int, default=1000, help="images that the board classifies (default: 1000)")
+    demo.add_argument("--out", type=Path, help="output folder (default: build/demo)")
+    demo.set_defaults(run=run_demo)
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    """ebnn demo."""
+    from ebnn import report
+    from ebnn.board.targets import load_target
+    from ebnn.demo import Order, Run, demo_folder
+
+    folder = options.out or demo_folder()
+    order = Order(load_target(options.board), folder, options.dataset, options.data_dir, options.limit)
+    found = Run(order, lambda line: print(line, flush=True)).complete()
+    report.write_report(found, folder)
+    print(report.render_text(found))
+    print(f"\n{folder / 'report.html'} shows all of it.")
+    if any(part["different"] for part in found["mismatches"].values()):
+        raise EbnnError("implementations differ: see the mismatches above")

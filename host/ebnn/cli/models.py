@@ -1,0 +1,118 @@
+"""Verbs on model files: info, export, eval."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ebnn import read_model
+from ebnn.errors import ConfigError
+
+
+def add_verbs(verbs: argparse._SubParsersAction) -> None:
+    """Add info, export and eval."""
+    info = verbs.add_parser("info", help="what is in a model file: layers, bits, bytes, work, memory")
+    info.add_argument("model", type=Path, help="model.ebnn, or a folder that holds one")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    info.set_defaults(run=run_info)
+
+    export = verbs.add_parser("export", help="model file or training run -> frozen module, .mpy, C header")
+    export.add_argument("source", type=Path, help="model.ebnn, or the folder of a training run (needs ebnn[train])")
+    export.add_argument("--out", type=Path, required=True, help="output folder")
+    export.set_defaults(run=run_export)
+
+    evaluate = verbs.add_parser("eval", help="accuracy of a model file on test images")
+    evaluate.add_argument("model", type=Path, help="model.ebnn, or a folder that holds one")
+    evaluate.add_argument("--engine", choices=("sim", "c"), default="sim", help="NumPy simulator or the C engine")
+    add_data_options(evaluate)
+    evaluate.add_argument("--limit", type=int, help="only the first LIMIT test images")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.set_defaults(run=run_eval)
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """--dataset and --data-dir, the same for every verb that reads data."""
+    parser.add_argument(
+        "--dataset", default="mnist", metavar="SOURCE", help="mnist, digits, FILE.npz, FILE.csv or a folder of images"
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST's files lie (else EBNN_DATA_DIR, cache, web)")
+
+
+def model_path(path: Path) -> Path:
+    """The model file that a person means: itself, or the one in a folder."""
+    from ebnn.bundle import MODEL_FILE
+
+    return path / MODEL_FILE if path.is_dir() else path
+
+
+def run_info(options: argparse.Namespace) -> None:
+    """ebnn info."""
+    from ebnn import cost
+
+    facts = cost.describe(read_model(model_path(options.model)))
+    print(json.dumps(facts, indent=2) if options.json else cost.render_text(facts))
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """ebnn export."""
+    from ebnn.bundle import write_bundle
+
+    source = model_path(options.source)
+    if source.is_file():
+        blob = write_bundle(read_model(source).network, options.out)
+    else:
+        from ebnn.train.export import export_run
+
+        blob = export_run(options.source, options.out)
+    print(f"{options.out}: model of {len(blob)} bytes; next: ebnn info {options.out}")
+
+
+def run_eval(options: argparse.Namespace) -> None:
+    """ebnn eval."""
+    from ebnn.train import data
+
+    path = model_path(options.model)
+    dataset = data.load(options.dataset, options.data_dir)
+    images, labels = dataset.x_test[: options.limit], dataset.y_test[: options.limit]
+    engine = make_engine(options.engine, path)
+    check_fits(read_model(path).network.input.shape, dataset.shape, path)
+    scores = engine.run(images, progress_line(len(images)))
+    correct = int((scores.argmax(axis=1) == labels).sum())
+    result = {"model": str(path), "engine": options.engine, "dataset": dataset.name, "images": len(images)}
+    result |= {"correct": correct, "accuracy": correct / len(images)}
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print(f"{100 * result['accuracy']:.2f} % of {len(images)} test images of {dataset.name} ({options.engine})")
+
+
+def make_engine(name: str, path: Path):
+    """The simulator or the C engine for a model file."""
+    if name == "c":
+        from ebnn.cengine import CEngine
+
+        return CEngine(path.read_bytes())
+    from ebnn.sim import Simulator
+
+    return Simulator(read_model(path).network)
+
+
+def check_fits(wanted: tuple, found: tuple, path: Path) -> None:
+    """Raise ConfigError where the images have another shape than the model's input."""
+    if tuple(wanted) != tuple(found):
+        raise ConfigError(f"{path} takes images of {wanted}, the data set's are {found}: name its own with --dataset")
+
+
+def progress_line(total: int):
+    """A function of the number done that redraws one line on a terminal, and prints nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int) -> None:
+        if done == total or done % 64 == 0:
+            print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return show
+

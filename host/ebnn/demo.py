@@ -1,0 +1,320 @@
+"""The main job end to end: train, export, check, build, boot, classify on the board, report.
+
+Every stage can be repeated: a finished training, an unchanged firmware and images that were classified already
+are taken as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ebnn import cost, firmware, measure
+from ebnn.board.bench import BenchOptions, Measurement, run_bench
+from ebnn.board.flash import flash
+from ebnn.board.session import Session, connect
+from ebnn.board.targets import Target
+from ebnn.bundle import MODEL_FILE
+from ebnn.cengine import CEngine
+from ebnn.errors import BoardError
+from ebnn.files import repo_root
+from ebnn.footprint import engine_footprint
+from ebnn.format import decode
+
+TRACES = 32  # images whose every node is compared
+SAMPLES_SHOWN = 24  # in the report
+
+PEER = {"who": "eBNN (McDanel et al. 2017, Intel Curie)", "accuracy": "95 %", "memory": "15 KB", "time": "< 50 ms"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the demo runs on: the board, where data lie, how many images the board classifies, where to write."""
+
+    target: Target
+    folder: Path
+    dataset: str = "mnist"
+    data_dir: str | None = None
+    limit: int = 1000
+
+
+def demo_folder() -> Path:
+    """build/demo of the checkout."""
+    return repo_root() / "build" / "demo"
+
+
+def prepare_board(target: Target) -> None:
+    """Build and flash a board with the demo's model if there is one, else train one first."""
+    run = Run(Order(target, demo_folder()), print)
+    for stage in (run.data, run.train, run.firmware, run.flash):
+        run.stage(stage)
+
+
+class Run:
+    """One pass through the stages; what a stage finds out is kept here for the later ones and the report."""
+
+    def __init__(self, order: Order, say: Callable[[str], None]) -> None:
+        self.order, self.say = order, say
+        self.stages: list[dict] = []
+
+    def complete(self) -> dict:
+        """Run every stage and return the report."""
+        for stage in (self.data, self.train, self.check, self.firmware, self.flash, self.prompt, self.bench):
+            self.stage(stage)
+        return self.report()
+
+    def stage(self, stage: Callable[[], str]) -> None:
+        """Run one stage and print its line."""
+        start = time.monotonic()
+        note = stage()
+        seconds = time.monotonic() - start
+        self.stages.append({"name": stage.__name__, "seconds": round(seconds, 1), "note": note})
+        self.say(f"{stage.__name__:10s} {seconds:6.1f} s  {note}")
+
+    def data(self) -> str:
+        """Load the data set; digits where MNIST cannot be had."""
+        from ebnn.train import data
+
+        self.dataset = data.load(self.order.dataset, self.order.data_dir, digits_instead=True)
+        found = self.dataset
+        about = f"{found.name}: {len(found.x_train)} training, {len(found.x_test)} test images"
+        return f"{found.note}. {about}" if found.note else about
+
+    def train(self) -> str:
+        """Train with the data set's default configuration and export."""
+        from ebnn.train import recipes
+        from ebnn.train.export import train_and_export
+
+        config = recipes.default(self.dataset)
+        self.config = config
+        self.folder = self.order.folder / self.dataset.name
+        self.metrics = train_and_export(self.dataset, config, self.folder, self.say)
+        self.model_path = self.folder / MODEL_FILE
+        self.blob = self.model_path.read_bytes()
+        self.model = decode(self.blob)
+        return f"{config.arch}, {config.epochs} epochs, {100 * self.metrics['test_accuracy']:.2f} % on test images"
+
+    def check(self) -> str:
+        """Trainer, simulator and C engine on every test image."""
+        from ebnn.train.export import load_run, predict_scores
+
+        images = self.dataset.x_test
+        self.trainer_scores = predict_scores(load_run(self.folder), images)
+        self.expected = measure.expect(self.blob, images, TRACES)
+        self.trainer_differs = measure.rows_that_differ(self.trainer_scores, self.expected.scores)
+        self.c_scores = CEngine(self.blob).run(images)
+        self.c_differs = measure.rows_that_differ(self.c_scores, self.expected.scores)
+        return (
+            f"{len(images)} images: trainer and simulator differ in {self.trainer_differs}, "
+            f"C engine and simulator in {self.c_differs}"
+        )
+
+    def firmware(self) -> str:
+        """Build MicroPython with the module, the model, the agent and sample images."""
+        samples = firmware.render_samples(self.dataset.x_test, self.dataset.y_test, self.dataset.labels)
+        self.built = firmware.build(self.order.target.name, self.model_path, samples)
+        sizes = self.built.report["sizes"]
+        return f"{self.order.target.name}: {sizes['text'] + sizes['data']} bytes of flash"
+
+    def flash(self) -> str:
+        """Put the image onto the board and boot it."""
+        done = flash(self.order.target, self.built.image)
+        return f"{self.order.target.name} answers as ebnn {done.ebnn}"
+
+    def prompt(self) -> str:
+        """Type at the board's prompt what a person would."""
+        with connect(self.order.target) as session:
+            self.transcript, self.free_heap = type_transcript(session, self.dataset.labels)
+        return self.transcript[-1].splitlines()[-1]
+
+    def bench(self) -> str:
+        """Classify test images on the board and compare every score."""
+        count, target = min(self.order.limit, len(self.dataset.x_test)), self.order.target
+        how = BenchOptions(
+            count=target.count,
+            expected_scores=self.expected.scores[:count],
+            expected_nodes=self.expected.nodes[:count],
+            hashes={"model": self.expected.model_sha256, "firmware": self.built.report["image_sha256"]},
+            model_crc=self.expected.model_crc,
+        )
+        with connect(target, counting=target.count is not None) as session:
+            self.measured = run_bench(
+                session, self.expected.inputs[:count], self.dataset.y_test[:count], self._results(), how
+            )
+        found = self.measured
+        return f"{count} images: {100 * found.accuracy:.2f} %, {found.mismatches} differ from the simulator"
+
+    def _results(self) -> Path:
+        """One file a model and firmware: what was classified with another is not taken over."""
+        key = hashlib.sha256((self.expected.model_sha256 + self.built.report["image_sha256"]).encode())
+        return self.folder / f"{self.order.target.name}-{key.hexdigest()[:12]}.jsonl"
+
+    def report(self) -> dict:
+        """The demo's report (see ebnn.report for the keys)."""
+        return {
+            "title": f"ebnn demo: {self.dataset.name} on {self.order.target.title}",
+            "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+            "commit": commit(),
+            "board": board_facts(self.order.target),
+            "dataset": {"name": self.dataset.name, "test_count": len(self.dataset.x_test), "note": self.dataset.note},
+            "arch": self.config.arch,
+            "labels": list(self.dataset.labels),
+            "transcript": self.transcript,
+            "accuracy": self._accuracy(),
+            "mismatches": self._mismatches(),
+            **instruction_facts(self.measured, self.order.target),
+            "bytes": self._bytes(),
+            "network": cost.describe(self.model),
+            **self._pictures(),
+            "training": self._training(),
+            "stages": self.stages,
+            "comparison": [PEER],
+            "next_steps": self._next_steps(),
+        }
+
+    def _accuracy(self) -> dict:
+        labels = self.dataset.y_test
+        predictions = {
+            "trainer": self.trainer_scores.argmax(axis=1),
+            "simulator": self.expected.scores.argmax(axis=1),
+            "c_engine": self.c_scores.argmax(axis=1),
+            "device": np.array(self.measured.predictions),
+        }
+        return {name: accuracy(found, labels[: len(found)]) for name, found in predictions.items()}
+
+    def _mismatches(self) -> dict:
+        total, measured = len(self.dataset.x_test), self.measured
+        return {
+            "simulator_vs_trainer": {"compared": total, "different": self.trainer_differs},
+            "c_vs_simulator": {"compared": total, "different": self.c_differs},
+            "device_vs_simulator": {"compared": measured.images, "different": measured.mismatches},
+            "traces": {"compared": min(TRACES, measured.images), "different": measured.node_mismatches},
+        }
+
+    def _bytes(self) -> dict:
+        build = self.order.target.build
+        stack = engine_footprint(build.toolchain, self.order.target.cpu).stack if build.toolchain else None
+        return {
+            "model": len(self.blob),
+            "code": self.built.report["ebnn_objects"]["text"],
+            "arena": self.model.plan.arena_size,
+            "input": self.expected.inputs.shape[1],
+            "stack": stack,
+            "heap_free": self.free_heap,
+        }
+
+    def _pictures(self) -> dict:
+        """Confusion counts and some images with their answers, the wrong ones among the board's first."""
+        found, labels = np.array(self.measured.predictions), self.dataset.y_test
+        truth = labels[: len(found)]
+        size = len(self.dataset.labels)
+        confusion = np.zeros((size, size), int)
+        np.add.at(confusion, (truth, found), 1)
+        wrong = np.flatnonzero(found != truth)[: SAMPLES_SHOWN // 2]
+        right = np.flatnonzero(found == truth)[: SAMPLES_SHOWN - len(wrong)]
+        samples = [
+            {
+                "index": int(index),
+                "image": self.dataset.x_test[index].tolist(),
+                "label": int(truth[index]),
+                "answer": int(found[index]),
+                "scores": self.expected.scores[index].tolist(),
+            }
+            for index in [*right, *wrong]
+        ]
+        return {"confusion": confusion.tolist(), "samples": samples}
+
+    def _training(self) -> dict:
+        from ebnn.train.export import read_log
+
+        return {
+            "epochs": self.config.epochs,
+            "seconds": self.metrics["train_seconds"],
+            "selected_epoch": self.metrics["selected_epoch"],
+            "history": [
+                {
+                    "epoch": line["epoch"],
+                    "loss": line["loss"],
+                    "train_acc": line["train_accuracy"],
+                    "val_acc": line["held_out_accuracy"],
+                    "lr": line["lr"],
+                }
+                for line in read_log(self.folder)
+            ],
+        }
+
+    def _next_steps(self) -> list[dict]:
+        source = self.dataset.name
+        return [
+            {"text": "Try the board's prompt", "command": f"make repl BOARD={self.order.target.name}"},
+            {"text": "See where bits and bytes go", "command": f".venv/bin/ebnn info {_short(self.folder)}"},
+            {
+                "text": "Train another network",
+                "command": f".venv/bin/ebnn train --dataset {source} --arch 16c3-p2-16c3-p2-{len(self.dataset.labels)}",
+            },
+            {"text": "Write your own training script", "command": "cat host/ebnn/examples/train_mnist.py"},
+            {"text": "What this computer has and lacks", "command": ".venv/bin/ebnn doctor"},
+        ]
+
+
+def _short(path: Path) -> Path:
+    root = repo_root()
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def type_transcript(session: Session, labels: tuple[str, ...]) -> tuple[list[str], int | None]:
+    """Type the tour's lines at the prompt; returns what a person saw and the bytes of free heap after loading.
+
+    Raises:
+        BoardError: the answer is not a class.
+    """
+    shown = [
+        session.prompt("import ebnn, ebnn_samples"),
+        session.prompt(f"buf = ebnn_samples.images[{min(7, len(labels) - 1)}]"),
+        session.prompt("ebnn_samples.show(buf)"),
+        session.prompt("ebnn.infer(buf)"),
+    ]
+    answer = shown[-1].splitlines()[-1].strip()
+    if not answer.isdigit() or int(answer) >= len(labels):
+        raise BoardError(f"{session.name}: ebnn.infer(buf) answered {shown[-1]!r}")
+    session.exec("import gc; gc.collect()")
+    return shown, session.eval("gc.mem_free()")
+
+
+def accuracy(predictions: np.ndarray, labels: np.ndarray) -> dict:
+    """count, correct and percent of predictions (N,)."""
+    correct = int((predictions == labels).sum())
+    return {"count": len(labels), "correct": correct, "percent": 100 * correct / len(labels)}
+
+
+def board_facts(target: Target) -> dict:
+    """What a report says of a board."""
+    names = ("name", "title", "kind", "cpu", "clock_hz", "ram", "rom")
+    return {name: getattr(target, name) for name in names}
+
+
+def instruction_facts(found: Measurement, target: Target) -> dict:
+    """Counted instructions with the estimate that follows from the clock, or measured microseconds; never both."""
+    if found.instructions is None:
+        timed = found.microseconds
+        return {"timed_us": timed and {"min": timed.min, "median": timed.median, "max": timed.max}}
+    spread = found.instructions
+    return {
+        "instructions": {"min": spread.min, "median": spread.median, "max": spread.max, "count": found.images},
+        "estimated_ms": 1e3 * spread.median / target.clock_hz,
+    }
+
+
+def commit() -> str | None:
+    """The checkout's commit, or None outside of git."""
+    try:
+        command = ["git", "-C", str(repo_root()), "describe", "--always", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
