@@ -4,7 +4,7 @@
 //
 //     case 0 error -5
 //     case 1 run 0 nodes 0123abcd 89abcdef scores 1 -2 best 0
-//     case 1 selftest 1 labels [a][b]
+//     case 1 selftest 1 labels [61][62]
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,7 +140,11 @@ static void print_selftest(const case_t *c) {
     for (uint32_t i = 0; i < c->net.classes; i++) {
         size_t length = 0;
         const char *label = ebnn_label(&c->net, c->model.bytes, i, &length);
-        printf(label ? "[%.*s]" : "-", (int)length, label ? label : "");
+        printf(label ? "[" : "-");
+        for (size_t k = 0; k < length; k++) {
+            printf("%02x", (unsigned char)label[k]);
+        }
+        printf(label ? "]" : "");
     }
     printf("\n");
     size_t length = 0;

@@ -28,8 +28,8 @@ def build_driver(folder: Path, flags: tuple[str, ...]) -> Path:
 def run_driver(program: Path, cases: list[Case]) -> list[str]:
     """The lines that the driver prints for cases; fails with its messages where it does."""
     done = subprocess.run([str(program)], input=pack_cases(cases), capture_output=True, timeout=300)
-    text = done.stdout.decode(errors="backslashreplace")
-    assert done.returncode == 0, f"{text[-2000:]}\n{done.stderr.decode(errors='backslashreplace')[-6000:]}"
+    text = done.stdout.decode()
+    assert done.returncode == 0, f"{text[-2000:]}\n{done.stderr.decode()[-6000:]}"
     return text.splitlines()
 
 
@@ -39,7 +39,7 @@ def expected_lines(cases: list[Case]) -> list[str]:
     for number, case in enumerate(cases):
         lines += [f"case {number} run {k} {_run_text(run)}" for k, run in enumerate(case.runs)]
         model = oracle.decode(case.blob)
-        labels = "".join(f"[{label}]" for label in model.labels) or "-" * model.shapes[-1][2]
+        labels = "".join(f"[{label.encode().hex()}]" for label in model.labels) or "-" * model.shapes[-1][2]
         lines.append(f"case {number} selftest 1 labels {labels}")
     return lines
 

@@ -18,7 +18,7 @@ from ebnn.network import Network
 from evil.table import GOOD, Damage, mended, rows
 from vectors import Case
 
-FUZZED = 3000
+FUZZED = 20_000
 
 
 def error_of(read: type[CEngine] | object, blob: bytes) -> str | None:
