@@ -33,7 +33,7 @@ from ebnn.freeze import render_module
 from elf import Image, Sizes
 from versions import Pins, load_pins
 
-MODEL_MODULE = "ebnn_model.py"
+MODEL_MODULE = "ebnn_model"
 REPORT = "firmware.json"
 LOG = "make.log"
 TAIL_LINES = 25
@@ -43,11 +43,12 @@ ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be built: for which board, the model's bytes (or None), more modules to freeze, where to."""
+    """What is to be built: for which board, the model's bytes (or None), more modules to freeze (file by name of
+    the module), where to."""
 
     target: Target
     model: bytes | None
-    frozen: tuple[Path, ...]
+    frozen: dict[str, Path]
     out: Path
     jobs: int
 
@@ -140,9 +141,9 @@ def _freeze(order: Order, pad: int) -> None:
     if order.model is not None:
         digest = hashlib.sha256(order.model).hexdigest()
         text = render_module(order.model, pad, f"Model with sha256 {digest}.")
-        (folder / MODEL_MODULE).write_text(text, encoding="utf-8")
-    for path in order.frozen:
-        shutil.copyfile(path, folder / path.name)
+        (folder / f"{MODEL_MODULE}.py").write_text(text, encoding="utf-8")
+    for name, path in order.frozen.items():
+        shutil.copyfile(path, folder / f"{name}.py")
     lines = [f"freeze({str(folder)!r}, {path.name!r})" for path in sorted(folder.glob("*.py"))]
     (order.out / "manifest.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -197,12 +198,6 @@ def _check_paths(order: Order) -> None:
     for path in (order.out, repo_root()):
         if any(letter.isspace() for letter in str(path)):
             raise BuildError(f"{path}: make cannot build in a path with spaces: use --out, or move the checkout")
-    names = [path.name for path in order.frozen] + ([MODEL_MODULE] if order.model else [])
-    for path in order.frozen:
-        if not path.is_file() or path.suffix != ".py":
-            raise BuildError(f"{path}: --frozen takes Python files")
-        if names.count(path.name) > 1:
-            raise BuildError(f"{path}: a second module {path.stem}: frozen modules need different names")
 
 
 @contextlib.contextmanager
@@ -242,7 +237,7 @@ def _inputs_key(order: Order, kit: Kit) -> str:
             inputs.tree_hash(here, ("*.py", "*.toml")),
             hashlib.sha256(order.model).hexdigest() if order.model else "",
             render_module(b"", 1),
-            *(f"{path.name} {inputs.file_hash(path)}" for path in order.frozen),
+            *(f"{name} {inputs.file_hash(path)}" for name, path in sorted(order.frozen.items())),
         )
     )
 
@@ -294,7 +289,7 @@ def _report(order: Order, kit: Kit, placement: align.Placement | None, key: str)
         "compiler": kit.compiler,
         "usermod_sha256": inputs.tree_hash(kit.usermod),
         "model": _model_report(order, placement),
-        "frozen": {path.stem: inputs.file_hash(path) for path in order.frozen},
+        "frozen": {name: inputs.file_hash(path) for name, path in sorted(order.frozen.items())},
         "sizes": asdict(Image(order.out / image).sizes()),
         "ebnn_objects": asdict(_module_sizes(order.out / "make/ebnn")),
         "image": image.as_posix(),
@@ -323,11 +318,30 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="build.py", description=__doc__.split("\n\n")[0])
     parser.add_argument("--board", required=True, help="a name from boards/, such as mps2-an385")
     parser.add_argument("--model", type=Path, help="model.ebnn to freeze as the module ebnn_model")
-    parser.add_argument("--frozen", type=Path, nargs="+", default=[], help="more Python files to freeze")
+    parser.add_argument(
+        "--frozen", nargs="+", action="extend", default=[], metavar="[NAME=]FILE.py", help="more modules to freeze"
+    )
     parser.add_argument("--out", type=Path, help="output folder (default: build/firmware/BOARD)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="parallel compilers")
     parser.add_argument("--json", action="store_true", help="print firmware.json on stdout")
     return parser
+
+
+def _frozen_modules(words: list[str], taken: set[str]) -> dict[str, Path]:
+    """File by module name, from FILE.py (named as the file) and NAME=FILE.py."""
+    modules: dict[str, Path] = {}
+    for word in words:
+        name, _, file = word.rpartition("=")
+        path = Path(file).resolve()
+        name = name or path.stem
+        if not path.is_file() or path.suffix != ".py":
+            raise BuildError(f"{file}: --frozen takes Python files that exist")
+        if not name.isidentifier():
+            raise BuildError(f"{file}: {name!r} is no module name: use NAME={file}")
+        if name in modules or name in taken:
+            raise BuildError(f"{file}: a second module {name}: frozen modules need different names")
+        modules[name] = path
+    return modules
 
 
 def _read_model(path: Path) -> bytes:
@@ -347,7 +361,7 @@ def main(arguments: list[str] | None = None) -> int:
         target = load_target(options.board)
         out = (options.out or repo_root() / "build/firmware" / target.name).resolve()
         model = _read_model(options.model) if options.model else None
-        frozen = tuple(path.resolve() for path in options.frozen)
+        frozen = _frozen_modules(options.frozen, {MODEL_MODULE} if model else set())
         report = build(Order(target, model, frozen, out, options.jobs), Clock())
     except EbnnError as error:
         print(f"error: {error}", file=sys.stderr)

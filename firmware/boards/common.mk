@@ -2,11 +2,11 @@
 
 EBNN_BOARDS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 
-CFLAGS += -I$(BOARD_DIR) -DMP_CONFIGFILE='<mpconfig_ebnn.h>'
+CFLAGS += -I$(BOARD_DIR) -I$(EBNN_BOARDS) -DMP_CONFIGFILE='<mpconfig_ebnn.h>'
 
 LDSCRIPT = $(BOARD_DIR)/link.ld
 LDFLAGS += -L$(EBNN_BOARDS)
 LDFLAGS += -Wl,--wrap=uart_init -Wl,--wrap=uart_rx_chr -Wl,--wrap=mp_stack_set_limit
 
 vpath %.c $(EBNN_BOARDS)
-SRC_BOARD_O += console.o stack.o
+SRC_BOARD_O += clock.o console.o stack.o

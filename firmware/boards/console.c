@@ -9,6 +9,7 @@
 
 #include "py/runtime.h"
 #include "shared/runtime/interrupt_char.h"
+#include "clock.h"
 #include "uart.h"
 
 #if defined(QEMU_SOC_MPS2)
@@ -79,6 +80,7 @@ static void wake_emulator(void) {
 }
 
 void __wrap_uart_init(void) {
+    clock_init();
     __real_uart_init();
     #if defined(QEMU_SOC_MPS2)
     UART_CTRL |= UART_CTRL_RX_INT;

@@ -1,0 +1,3 @@
+// The counter of the machine that times everything.
+
+void clock_init(void);
