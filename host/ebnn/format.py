@@ -320,12 +320,9 @@ class _Reader:
             end = place + 1 + self.blob[place] if place < len(self.blob) else len(self.blob) + 1
             if end > len(self.blob):
                 raise refuse("LABELS")
-            names.append(self.blob[place + 1 : end])
+            names.append(self.blob[place + 1 : end].decode(errors="ignore"))
             place = end
-        try:
-            return tuple(name.decode() for name in names)
-        except UnicodeDecodeError:
-            raise refuse("LABELS", "not UTF-8") from None
+        return tuple(names)
 
 
 def _weights(record: _Record, source: Value, packed: np.ndarray) -> np.ndarray:
