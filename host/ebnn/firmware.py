@@ -52,7 +52,13 @@ def render_samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str
     )
 
 
-def build(board: str, model: Path | None = None, samples: str | None = None, more: Sequence[Path] = ()) -> Firmware:
+def build(
+    board: str,
+    model: Path | None = None,
+    samples: str | None = None,
+    more: Sequence[Path] = (),
+    out: Path | None = None,
+) -> Firmware:
     """Build for a board; quick when nothing changed. What the driver says goes to stderr as it comes.
 
     Args:
@@ -60,16 +66,17 @@ def build(board: str, model: Path | None = None, samples: str | None = None, mor
         model: model file to freeze as ``ebnn_model``.
         samples: source of ``ebnn_samples`` (``render_samples``).
         more: further Python files to freeze.
+        out: output folder instead of build/firmware/BOARD.
 
     Raises:
         BuildError: the build failed; the driver has said why.
     """
     root = repo_root()
-    out = root / "build" / "firmware" / board
+    out = out or root / "build" / "firmware" / board
     frozen = [write_atomic(out / "modules" / "ebnn_agent.py", (root / AGENT).read_bytes())]
     if samples is not None:
         frozen.append(write_atomic(out / "modules" / "ebnn_samples.py", samples))
-    command = [sys.executable, str(root / "firmware" / "build.py"), "--board", board]
+    command = [sys.executable, str(root / "firmware" / "build.py"), "--board", board, "--out", str(out)]
     command += ["--model", str(model)] if model else []
     command += ["--frozen", *map(str, [*frozen, *more])]
     if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:

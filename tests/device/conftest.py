@@ -1,0 +1,20 @@
+"""One booted board a module and board; the same tests run on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from built import BOARDS, firmware_for
+from ebnn.board.session import Session, connect
+from ebnn.board.targets import load_target
+
+
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in BOARDS])
+def device(request: pytest.FixtureRequest) -> Iterator[Session]:
+    """A session with a board that runs the tests' firmware."""
+    with connect(load_target(request.param), firmware_for(request.param).image) as session:
+        session.board = request.param
+        session.exec("import ebnn, gc, sys\nfrom array import array")
+        yield session

@@ -1,0 +1,185 @@
+"""The module on real MicroPython: exactness, the API, and every wrong call a person can make."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+import built
+import make_golden
+from ebnn import ops
+from ebnn.board.session import RemoteError, Session
+from ebnn.format import SelfTest, decode, encode
+from ebnn.geometry import Value
+from ebnn.network import Network, dense_node
+from ebnn.sim import Simulator
+from evil.table import rows
+from vectors import Case
+
+SMALL = {"unix": 4000, "mps2-an385": 4000, "microbit": 700}  # bytes of a case that the board's heap can take
+
+
+def small(device: Session, cases: list[Case]) -> list[Case]:
+    """The cases that fit the board."""
+    limit = SMALL[device.board]
+    return [case for case in cases if len(case.blob) + len(case.runs[0].data) <= limit]
+
+
+def raised(device: Session, code: str) -> str:
+    """Run code that must raise, and return "Type: text"."""
+    with pytest.raises(RemoteError) as caught:
+        device.exec(code)
+    return caught.value.traceback.strip().splitlines()[-1]
+
+
+def check_case(device: Session, case: Case) -> None:
+    """Scores, prediction, self-test and every node's bytes of a case's first runs."""
+    device.exec(f"m = None\ngc.collect()\nm = ebnn.Model({case.blob!r})")
+    simulator = Simulator(decode(case.blob).network)
+    for run in case.runs[:2]:
+        device.exec(f"x = {run.data!r}")
+        crcs = tuple(zlib.crc32(output) for output in simulator.trace(run.data))
+        assert device.eval("m.infer(x), m.scores(x), m.trace(x)") == (run.prediction, tuple(run.scores), crcs)
+    assert device.eval("m.selftest()") is True
+
+
+def test_golden_cases(device: Session) -> None:
+    cases = small(device, make_golden.load())
+    for case in cases:
+        check_case(device, case)
+    assert len(cases) > 20
+
+
+def test_random_networks(device: Session, random_cases: list[Case]) -> None:
+    cases = small(device, random_cases)[:40]
+    for case in cases:
+        check_case(device, case)
+    assert len(cases) > 10
+
+
+def test_frozen_model(device: Session) -> None:
+    case = built.frozen_case()
+    for run in case.runs:
+        assert device.eval(f"ebnn.infer({run.data!r})") == run.prediction
+    assert device.eval("ebnn.load().copied") == 0, "the firmware driver aligns the frozen model"
+    assert device.eval("ebnn.load().size") == len(case.blob)
+
+
+def test_attributes(device: Session) -> None:
+    case = built.frozen_case()
+    model = decode(case.blob)
+    found = device.eval("(lambda m: (m.input_shape, m.input_size, m.classes, m.arena_size, m.labels))(ebnn.load())")
+    network = model.network
+    labels = network.labels or None
+    assert found == (network.input.shape, len(case.runs[0].data), network.classes, model.plan.arena_size, labels)
+    assert device.eval("ebnn.FORMAT") == (ops.FORMAT_MAJOR, ops.FORMAT_MINOR)
+    assert device.eval("ebnn.crc32(b'6789', ebnn.crc32(b'12345'))") == 0xCBF43926
+    assert "AttributeError" in raised(device, "ebnn.load().labels = 1")
+    assert device.eval("repr(ebnn.load())").startswith("<ebnn.Model ")
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_any_alignment(device: Session, offset: int) -> None:
+    case = next(case for case in make_golden.load() if case.name == "conv_bits_plain")
+    run = case.runs[0]
+    device.exec(f"b = bytearray({offset}) + {case.blob!r}\nx = bytearray({offset}) + {run.data!r}\ngc.collect()")
+    arena = decode(case.blob).plan.arena_size
+    device.exec(f"a = memoryview(bytearray({arena + 8}))[{offset}:]")
+    device.exec(f"m = ebnn.Model(memoryview(b)[{offset}:], arena=a)")
+    assert device.eval(f"m.scores(memoryview(x)[{offset}:])") == tuple(run.scores)
+    assert device.eval("m.copied") == (len(case.blob) if offset else 0)
+
+
+def test_no_allocation_after_loading(device: Session) -> None:
+    run = built.frozen_case().runs[0]
+    classes = len(run.scores)
+    code = f"""
+import micropython
+x = {run.data!r}
+out = array("i", [0] * {classes})
+m = ebnn.load()
+micropython.heap_lock()
+try:
+    label = ebnn.infer(x)
+    m.infer(x)
+    m.scores(x, out)
+finally:
+    micropython.heap_unlock()
+print([label, *out])
+"""
+    assert device.exec(code).strip() == str([run.prediction, *run.scores])
+
+
+def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> None:
+    pixels = Value(0, (28, 28, 1), "u8")
+    network = Network(pixels, (dense_node("dense_u8_scores", 0, np.ones((2, 28, 28, 1)), offsets=[0, 1]),))
+    device.exec(f"m = ebnn.Model({encode(network, SelfTest(1, 0))!r})")
+    wrong = {
+        "m.infer(bytes(783))": "ValueError: input must be 784 bytes (28x28x1 uint8), got 783",
+        "m.infer(3)": "TypeError: object with buffer protocol required",
+        "m.scores(bytes(784), [1, 2])": "TypeError: object with buffer protocol required",
+        "m.scores(bytes(784), bytearray(8))": "TypeError: out must be array('i')",
+        "m.scores(bytes(784), array('i', [0]))": "ValueError: out must have 2 items, got 1",
+        "ebnn.Model(7)": "TypeError: object with buffer protocol required",
+        "ebnn.Model(b'EBNN')": "ValueError: model is truncated",
+        "ebnn.Model(bytes(100))": "ValueError: not an ebnn model",
+    }
+    assert {code: raised(device, code) for code in wrong} == wrong
+    assert device.eval("m.infer(bytes(784))") == 1
+
+
+def test_newer_format(device: Session) -> None:
+    blob = built.frozen_case().blob
+    device.exec(f"b = bytearray({blob[:64]!r})\nb[4] = 1\nb[5] = 3")
+    text = "ValueError: model format 1.3, this ebnn reads up to 0.2: update the firmware or export again"
+    assert raised(device, "ebnn.Model(b)") == text
+
+
+def test_no_model_module(device: Session) -> None:
+    device.exec("p = sys.path[:]\nsys.path[:] = []\nfor name in ('ebnn_model', 'ebnn_default'): sys.modules.pop(name, 0)")
+    try:
+        text = raised(device, "ebnn.infer(b'')")
+    finally:
+        device.exec("sys.path[:] = p")
+    assert text == "ImportError: no module ebnn_model: freeze or copy one, or use ebnn.Model(blob)"
+    run = built.frozen_case().runs[0]
+    assert device.eval(f"ebnn.infer({run.data!r})") == run.prediction
+
+
+def test_a_model_too_large_for_the_board(device: Session) -> None:
+    if device.board == "unix":
+        pytest.skip("the unix port's heap grows")
+    pixels = Value(0, (1, 1, 1), "u8")
+    blob = bytearray(encode(Network(pixels, (dense_node("dense_u8_scores", 0, [[[[1]]]], offsets=[0]),)), SelfTest(1, 0)))
+    blob[16:20] = (1 << 28).to_bytes(4, "little")  # the arena
+    from ebnn.format import model_crc
+
+    blob[12:16] = model_crc(bytes(blob)).to_bytes(4, "little")
+    assert raised(device, f"ebnn.Model({bytes(blob)!r})").startswith("MemoryError")
+    test_frozen_model(device)
+
+
+def test_a_buffer_that_moves(device: Session) -> None:
+    case = next(case for case in make_golden.load() if case.name == "smallest")
+    device.exec(f"b = bytearray({case.blob!r})\nm = ebnn.Model(b)\nx = {case.runs[0].data!r}")
+    assert device.eval("m.infer(x)") == case.runs[0].prediction
+    device.exec("b.extend(bytes(600))")
+    assert raised(device, "m.infer(x)").startswith("ValueError: the model's buffer has moved")
+
+
+def test_damaged_models_are_refused_with_the_same_error(device: Session) -> None:
+    damaged = [row for row in rows() if len(row.blob) < SMALL[device.board]]
+    wrong = []
+    for row in damaged:
+        device.exec(f"b = {row.blob!r}")
+        if row.error is None:
+            device.exec("ebnn.Model(b)")
+            continue
+        text = raised(device, "ebnn.Model(b)")
+        expected = ops.ERROR_TEXT[row.error] if row.error != "VERSION" else "model format"
+        if not text.startswith(f"ValueError: {expected}"):
+            wrong.append((row.name, row.error, text))
+    assert not wrong
+    assert len(damaged) > 50
