@@ -79,8 +79,12 @@ static int stop(void *ctx) {
 
 static int run(const case_t *c, const void *input, trace_t *trace) {
     memset(c->arena.bytes, 0xa5, c->arena.size);
-    ebnn_job_t job = { .model = c->model.bytes, .arena = c->arena.bytes, .arena_size = c->arena.size,
-                       .input = input, .trace = trace ? note : NULL, .ctx = trace };
+    ebnn_job_t job = { .model = c->model.bytes,
+        .arena = c->arena.bytes,
+        .arena_size = c->arena.size,
+        .input = input,
+        .trace = trace ? note : NULL,
+        .ctx = trace };
     return ebnn_run(&c->net, &job);
 }
 

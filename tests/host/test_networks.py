@@ -41,10 +41,10 @@ def test_a_batch_gives_what_single_runs_give(random_cases: list[Case]) -> None:
 def test_sums_hit_their_thresholds_exactly(random_cases: list[Case]) -> None:
     """Ties must occur, or >= and > would look the same."""
     ties = 0
-    for case in random_cases[:100]:
+    for case in random_cases:
         network = decode(case.blob).network
         node = network.nodes[0]
         if node.op == "dense_u8_bits":
             taps = elements(case).reshape(len(case.runs), -1).astype(np.int64)
             ties += int((taps @ node.weights.reshape(node.filters, -1).T == node.thresholds).sum())
-    assert ties > 10
+    assert ties > 50
