@@ -41,7 +41,7 @@ def check_case(device: Session, case: Case) -> None:
     for run in case.runs[:2]:
         device.exec(f"x = {run.data!r}")
         crcs = tuple(zlib.crc32(output) for output in simulator.trace(run.data))
-        assert device.eval("m.infer(x), m.scores(x), m.trace(x)") == (run.prediction, tuple(run.scores), crcs)
+        assert device.eval("(m.infer(x), m.scores(x), m.trace(x))") == (run.prediction, tuple(run.scores), crcs)
     assert device.eval("m.selftest()") is True
 
 
@@ -107,7 +107,7 @@ try:
     m.scores(x, out)
 finally:
     micropython.heap_unlock()
-print([label, *out])
+print([label] + list(out))
 """
     assert device.exec(code).strip() == str([run.prediction, *run.scores])
 
@@ -170,10 +170,10 @@ def test_a_buffer_that_moves(device: Session) -> None:
 
 
 def test_damaged_models_are_refused_with_the_same_error(device: Session) -> None:
-    damaged = [row for row in rows() if len(row.blob) < SMALL[device.board]]
+    damaged = [row for row in rows() if len(row.blob()) < SMALL[device.board]]
     wrong = []
     for row in damaged:
-        device.exec(f"b = {row.blob!r}")
+        device.exec(f"b = {row.blob()!r}")
         if row.error is None:
             device.exec("ebnn.Model(b)")
             continue

@@ -307,7 +307,12 @@ static int check_labels(const ebnn_t *net, const blob_t *blob) {
 
 int ebnn_node_count(const void *model, size_t size) {
     int rc = check_file(model, size);
-    return rc < 0 ? rc : ((const uint8_t *)model)[7];
+    if (rc != EBNN_OK) {
+        return rc;
+    }
+    // So that a caller allocates no more than the file can mean.
+    int count = ((const uint8_t *)model)[7];
+    return EBNN_HEADER_SIZE + EBNN_RECORD_SIZE * (size_t)count > size ? EBNN_E_HEADER : count;
 }
 
 int ebnn_open(ebnn_t *net, ebnn_node_t *nodes, size_t max_nodes, const void *model, size_t size) {
