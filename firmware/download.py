@@ -33,7 +33,7 @@ def open_url(url: str) -> HTTPResponse:
     if not answer:
         raise BuildError(f"{url}: no answer in {CONNECT_SECONDS} s")
     if isinstance(answer[0], Exception):
-        raise BuildError(f"{url}: {answer[0]}")
+        raise BuildError(f"{url}: {getattr(answer[0], 'reason', answer[0])}")
     return answer[0]
 
 

@@ -94,11 +94,11 @@ void __wrap_uart_init(void) {
 int __wrap_uart_rx_chr(void) {
     if (ring_head == ring_tail) {
         // Interrupts are off between the test and the sleep, and a pending one still ends the sleep.
-        __asm volatile ("cpsid i");
+        __asm volatile("cpsid i");
         if (ring_head == ring_tail) {
-            __asm volatile ("wfi");
+            __asm volatile("wfi");
         }
-        __asm volatile ("cpsie i");
+        __asm volatile("cpsie i");
         mp_handle_pending(true);
         return UART_RX_NO_CHAR;
     }
