@@ -89,7 +89,7 @@ class Run:
     def train(self) -> str:
         """Train with the data set's default configuration and export."""
         from ebnn.train import recipes
-        from ebnn.train.export import train_and_export
+        from ebnn.train.runs import train_and_export
 
         config = recipes.default(self.dataset)
         self.config = config
@@ -102,7 +102,8 @@ class Run:
 
     def check(self) -> str:
         """Trainer, simulator and C engine on every test image."""
-        from ebnn.train.export import load_run, predict_scores
+        from ebnn.train.lower import predict_scores
+        from ebnn.train.runs import load_run
 
         images = self.dataset.x_test
         self.trainer_scores = predict_scores(load_run(self.folder), images)
@@ -202,7 +203,7 @@ class Run:
         stack = engine_footprint(build.toolchain, self.order.target.cpu).stack if build.toolchain else None
         return {
             "model": len(self.blob),
-            "code": self.built.report["ebnn_objects"]["text"],
+            "code": self.built.report["ebnn"]["text"],
             "arena": self.model.plan.arena_size,
             "input": self.expected.inputs.shape[1],
             "stack": stack,
@@ -231,7 +232,7 @@ class Run:
         return {"confusion": confusion.tolist(), "samples": samples}
 
     def _training(self) -> dict:
-        from ebnn.train.export import read_log
+        from ebnn.train.runs import read_log
 
         return {
             "epochs": self.config.epochs,

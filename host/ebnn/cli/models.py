@@ -63,7 +63,7 @@ def run_export(options: argparse.Namespace) -> None:
     if source.is_file():
         blob = write_bundle(read_model(source).network, options.out)
     else:
-        from ebnn.train.export import export_run
+        from ebnn.train.runs import export_run
 
         blob = export_run(options.source, options.out)
     print(f"{options.out}: model of {len(blob)} bytes; next: ebnn info {options.out}")

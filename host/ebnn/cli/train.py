@@ -39,7 +39,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """ebnn train."""
     from ebnn.train import data
-    from ebnn.train.export import train_and_export
+    from ebnn.train.runs import train_and_export
 
     dataset = data.load(options.dataset, options.data_dir)
     folder = options.out or Path("build/train") / dataset.name
