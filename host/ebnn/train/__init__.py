@@ -20,6 +20,7 @@ _HOMES = {
     "Dataset": "data",
     "Scores": "links",
     "build": "model",
+    "chainer": "compat",
     "fit": "loop",
     "load": "data",
     "max_pool": "functions",

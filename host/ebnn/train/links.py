@@ -11,6 +11,8 @@ The first link takes the images as they are, uint8; a byte x then counts as the 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ebnn.errors import NetworkError
@@ -34,7 +36,7 @@ class BinaryLink(chainer.Link):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.taps = int(np.prod(shape[1:]))
+        self.taps = math.prod(shape[1:])
         check_exact(self.taps, 1, type(self).__name__)
         with self.init_scope():
             self.W = chainer.Parameter(chainer.initializers.Uniform(1.0), shape)
@@ -114,7 +116,7 @@ class BinaryDense(BinaryLink):
     def forward(self, x: Variable | np.ndarray) -> Variable:
         """``x`` is (N, ...) with ``in_size`` values each: uint8, or float32 of -1 and +1."""
         x = chainer.as_variable(x)
-        if int(np.prod(x.shape[1:])) != self.taps:
+        if math.prod(x.shape[1:]) != self.taps:
             raise NetworkError(f"{self._where()}: input must be (N, {self.taps}) or a map of that size, got {x.shape}")
         self._check_values(x)
         return functions.BinaryDenseFunction().apply((x, self.W))[0]

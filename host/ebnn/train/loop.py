@@ -212,7 +212,8 @@ class _Run:
             "best": self.best,
         }
         lines = [asdict(line) for line in self.epochs]
-        checkpoint.save(self.folder / CHECKPOINT, parts, {"run": self._identity(), "epochs": lines})
+        facts = {"run": self._identity(), "epochs": lines, "shape": self.data.shape, "labels": self.data.labels}
+        checkpoint.save(self.folder / CHECKPOINT, parts, facts)
         write_atomic(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in lines))
         write_atomic(self.folder / CONFIG, self.config.to_toml())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import queue
 import struct
@@ -110,7 +111,7 @@ def read_idx(content: bytes, where: str) -> np.ndarray:
     if len(content) < start:
         raise DataError(f"{where}: truncated inside of its header")
     shape = struct.unpack(f">{content[3]}I", content[4:start])
-    if len(content) - start != int(np.prod(shape, dtype=object)):
+    if len(content) - start != math.prod(shape):
         raise DataError(f"{where}: truncated or too long: {len(content) - start} bytes of data for shape {shape}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ebnn import arch
@@ -44,7 +46,7 @@ class Net(chainer.Chain):
             after = layers[index + 1]
             self._add_conv(layer, after if isinstance(after, arch.Pool) else None, number, shape[2])
         else:
-            self._add_dense(layer, number, int(np.prod(shape)), index == len(layers) - 1)
+            self._add_dense(layer, number, math.prod(shape), index == len(layers) - 1)
 
     def _add_conv(self, layer: arch.Conv, pool: arch.Pool | None, number: int, channels: int) -> None:
         name = f"conv{number}"

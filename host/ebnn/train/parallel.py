@@ -7,6 +7,7 @@ changes no bit.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -33,7 +34,7 @@ _buffers = _Buffers()
 
 def scratch(name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
     """An uninitialised array of ``shape``; valid until this thread asks for the same ``name`` again."""
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     flat = _buffers.flat.get((name, dtype))
     if flat is None or flat.size < size:
         flat = _buffers.flat[name, dtype] = np.empty(size, dtype)

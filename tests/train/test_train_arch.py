@@ -1,0 +1,61 @@
+"""The architecture grammar."""
+
+from __future__ import annotations
+
+import pytest
+
+from ebnn import arch
+from ebnn.errors import ConfigError
+
+
+def test_every_form_of_token() -> None:
+    parsed = arch.parse("16c3-p2-8c5s2p2-p3s1p1-4c1x3p0x1s1x2-64-10".replace("p0x1s1x2", "s1x2p0x1"))
+    assert parsed.layers == (
+        arch.Conv(16, (3, 3)),
+        arch.Pool((2, 2), (2, 2)),
+        arch.Conv(8, (5, 5), (2, 2), (2, 2)),
+        arch.Pool((3, 3), (1, 1), (1, 1)),
+        arch.Conv(4, (1, 3), (1, 2), (0, 1)),
+        arch.Dense(64),
+        arch.Dense(10),
+    )
+    assert parsed.classes == 10
+
+
+def test_text_comes_back() -> None:
+    assert str(arch.parse(" 16C3-p2-10 ")) == "16c3-p2-10"
+
+
+def test_shapes() -> None:
+    shapes = arch.parse("16c5-p2-32c3-p2-10").shapes((28, 28, 1))
+    assert shapes == [(24, 24, 16), (12, 12, 16), (10, 10, 32), (5, 5, 32), (1, 1, 10)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("16c3-q2-10", "token 2 ('q2'): expected a layer such as"),
+        ("16c3--10", "token 2 (''): expected"),
+        ("", "token 1 (''): expected"),
+        ("16c3-p2", "token 2 ('p2'): the last token must be the number of classes"),
+        ("16c3-1", "token 2 ('1'): at least 2 classes"),
+        ("p2-10", "token 1 ('p2'): a pool needs a convolution before it"),
+        ("64-16c3-10", "token 2 ('16c3'): only fully connected layers can follow"),
+        ("64-p2-10", "token 2 ('p2'): only fully connected layers can follow"),
+        ("64s2-10", "token 1 ('64s2'): a fully connected layer has neither stride nor padding"),
+        ("16c3p3-10", "token 1 ('16c3p3'): padding must be below"),
+        ("0c3-10", "token 1 ('0c3'): sizes must be 1 or more"),
+        ("16c0-10", "sizes must be 1 or more"),
+        ("16c3s0-10", "sizes must be 1 or more"),
+    ],
+)
+def test_errors_name_token_and_place(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        arch.parse(text)
+    assert said in str(caught.value)
+    assert text in str(caught.value)
+
+
+def test_window_that_does_not_fit() -> None:
+    with pytest.raises(ConfigError, match=r"token 3 \('8c9'\): no window fits into the 6x6x16 map"):
+        arch.parse("16c3-p2-8c9-10").shapes((14, 14, 1))
