@@ -9,7 +9,7 @@
 import struct
 import sys
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"\xebN"
 HEAD = "<2sBBHHH"
 HEAD_SIZE = 10
@@ -28,7 +28,7 @@ class Damaged(Exception):
 
 
 class Agent:
-    def __init__(self, model, size, clock, text):
+    def __init__(self, model, clock, text):
         import array
 
         import ebnn
@@ -37,7 +37,7 @@ class Agent:
         self.crc32 = ebnn.crc32
         self.clock = clock
         self.text = text
-        self.size = size
+        size = self.size = model.input_size
         self.head = bytearray(HEAD_SIZE)
         self.checked = memoryview(self.head)[: HEAD_SIZE - 2]
         self.last = memoryview(self.head)[HEAD_SIZE - 1 :]
@@ -95,25 +95,25 @@ class Agent:
         return head[8] | head[9] << 8 == self.crc32(self.checked) & 0xFFFF
 
     def receive_body(self):
-        size = self.length() + CRC_SIZE
-        while size > len(self.body):
-            self.read(self.body, len(self.body))
-            size -= len(self.body)
-            if size <= len(self.body):
-                self.read(self.body, size)
-                raise Damaged
-        self.read(self.body, size)
+        left = self.length() + CRC_SIZE
+        fits = left <= len(self.body)
+        while left:
+            part = min(left, len(self.body))
+            self.read(self.body, part)
+            left -= part
+        if not fits:
+            raise Damaged
 
     def receive_line(self):
         import binascii
 
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+            data = binascii.a2b_base64(line)
+        except ValueError:  # not UTF-8, or not base64
+            raise Damaged  # noqa: B904 (MicroPython does not chain exceptions)
         if not line:
             raise EOFError
-        try:
-            data = binascii.a2b_base64(line)
-        except ValueError:
-            raise Damaged
         if not HEAD_SIZE + CRC_SIZE <= len(data) <= HEAD_SIZE + len(self.body):
             raise Damaged
         self.head[:] = data[:HEAD_SIZE]
@@ -123,7 +123,7 @@ class Agent:
 
     def answer(self):
         if self.length() != self.size:
-            raise ValueError("the model takes %d bytes, the frame has %d" % (self.size, self.length()))
+            raise ValueError("the model takes {} bytes, not {}".format(self.size, self.length()))  # noqa: UP032
         flags = self.head[3]
         start = self.clock.now()
         label = self.model.infer(self.image)
@@ -134,9 +134,7 @@ class Agent:
             values = self.scores
         elif flags & WANT_TRACE:
             values = self.model.trace(self.image)
-        struct.pack_into(
-            RESULT, self.out, HEAD_SIZE, label, flags, len(values), ticks, self.crc32(self.scores)
-        )
+        struct.pack_into(RESULT, self.out, HEAD_SIZE, label, flags, len(values), ticks, self.crc32(self.scores))
         at = HEAD_SIZE + RESULT_SIZE
         for value in values:
             struct.pack_into("<I", self.out, at, value & 0xFFFFFFFF)
@@ -230,25 +228,28 @@ def overhead(clock):
     return least
 
 
-def run(size, count=None, text=False, blob=None):
-    # size: bytes of one input; count: what Counter takes; text: base64 lines; blob: the model, else the frozen one.
-    import ebnn
+def run(count=None, text=False, blob=None):
+    # count: what Counter takes; text: frames as lines; blob: the model's bytes, else those of ebnn_model.
     import micropython
 
+    import ebnn
+
+    model = ebnn.load() if blob is None else ebnn.Model(blob)
     if blob is None:
         import ebnn_model
 
         blob = ebnn_model.model
-    agent = Agent(ebnn.Model(blob), size, make_clock(count), text)
+    agent = Agent(model, make_clock(count), text)
     hello = "agent", VERSION, "ebnn", ebnn.__version__, "unit", agent.clock.unit
-    hello += "overhead", overhead(agent.clock), "shape", agent.model.input_shape
+    hello += "overhead", overhead(agent.clock), "input_size", agent.size
     hello += "scores", len(agent.scores), "nodes", agent.nodes
     hello += "model_size", len(blob), "model_crc", ebnn.crc32(blob)
-    # From here on byte 3 is data, so Ctrl-C would not come through as Ctrl-C.
-    if not text:
+    # In a binary frame byte 3 is data and not Ctrl-C. (The unix port is interrupted by a signal instead.)
+    mask = not text and sys.platform != "linux"
+    if mask:
         micropython.kbd_intr(-1)
     try:
         agent.serve(repr(hello))
     finally:
-        if not text:
+        if mask:
             micropython.kbd_intr(3)

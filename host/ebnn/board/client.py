@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import struct
 import time
 from collections import deque
@@ -12,14 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ebnn.board import agent
-from ebnn.board.frames import MAX_PAYLOAD, Decoder, Frame
+from ebnn.board.frames import Decoder, Frame
 from ebnn.board.session import RemoteError, Session
 from ebnn.board.targets import Count
 from ebnn.errors import BoardError
 
 START_TIMEOUT = 30.0
 TRIES = 8
-SHORTEST_WAIT = 1.0  # seconds
+MODEL_PIECE = 256  # bytes of a model in one command
+# What the raw REPL sends when code has ended: two marks with the traceback between them, and its prompt.
+_AGENT_ENDED = re.compile(rb"\x04((?:[\t\r\n -~]*\n)?)\x04>")
+SHORTEST_WAIT = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Hello:
     ebnn: str
     unit: str
     overhead: int
-    shape: tuple[int, ...]
+    input_size: int
     scores: int
     nodes: int
     model_size: int
@@ -68,26 +72,26 @@ class Faults:
 class AgentClient:
     """Runs the agent on a session's board; a context manager that leaves the board at its prompt.
 
-    ``input_size`` is the bytes of one image; ``count`` the counter to use (the session must have been opened
-    with counting), else microseconds where the board has them; ``timeout`` seconds for the slowest answer.
+    ``count`` is the counter to use (the session must have been opened with counting), else microseconds
+    are taken where the board has them; ``timeout`` is in seconds, for the slowest answer; ``model`` is sent to
+    run instead of the board's own ``ebnn_model``. ``hello`` is there once the agent runs.
     """
 
     session: Session
-    input_size: int
     count: Count | None = None
     timeout: float = 20.0
+    model: bytes | None = None
     faults: Faults = field(default_factory=Faults)
     hello: Hello | None = None
 
     def __enter__(self) -> AgentClient:
-        if not 0 < self.input_size <= MAX_PAYLOAD:
-            raise BoardError(f"an image of {self.input_size} bytes does not fit a frame of {MAX_PAYLOAD}")
         self._sequence = 0
-        self._slowest = self.timeout
+        self._longest = 0.0
         self._frames: deque[Frame] = deque()
         call, self._text = _load_agent(self.session)
         self._decoder = Decoder(self._text)
-        self.session.begin(f"{call}({self.input_size}, {_counter(self.count)}, {self._text})")
+        blob = _send_model(self.session, self.model)
+        self.session.begin(f"{call}({_counter(self.count)}, {self._text}, {blob})")
         self.hello = self._await_hello()
         return self
 
@@ -97,12 +101,16 @@ class AgentClient:
             self.stop()
 
     def classify(self, image: bytes, want: int = 0) -> Answer:
-        """Run one image (``input_size`` bytes) on the board.
+        """Run one image (``hello.input_size`` bytes) on the board.
 
         ``want`` is agent.WANT_SCORES (values: the scores as int32), agent.WANT_TRACE (values: the CRC-32 of
         each node's output) or 0. Raises BoardError when the board refuses the image, has died, or gives no
         sound answer after 8 tries.
         """
+        if len(image) != self.hello.input_size:
+            raise BoardError(
+                f"{self.session.name}: the model takes {self.hello.input_size} bytes, the image has {len(image)}"
+            )
         self._sequence = (self._sequence + 1) % 0x10000
         frame = Frame(agent.IMAGE, self._sequence, image, want)
         answer = self._exchange(frame)
@@ -120,7 +128,7 @@ class AgentClient:
             start = time.monotonic()
             answer = self._await_answer(frame.sequence)
             if answer is not None:
-                self._slowest = max(time.monotonic() - start, 0 if self._slowest == self.timeout else self._slowest)
+                self._longest = max(self._longest, time.monotonic() - start)
                 return answer
         raise BoardError(
             f"{self.session.name}: no sound answer to image {frame.sequence} after {TRIES} tries ({self.faults})"
@@ -129,7 +137,7 @@ class AgentClient:
     def _await_answer(self, sequence: int) -> Frame | None:
         """Return the answer to ``sequence``, or None when the frame has to be sent again (counted)."""
         damaged = self._decoder.damaged
-        for frame in self._receive(min(self.timeout, max(SHORTEST_WAIT, 10 * self._slowest))):
+        for frame in self._receive(self._patience()):
             if frame.kind == agent.NAK:
                 self.faults.refused += 1
                 return None
@@ -144,11 +152,17 @@ class AgentClient:
             self.faults.timeouts += 1
         return None
 
+    def _patience(self) -> float:
+        """Seconds to wait for an answer: once some have come, far less than the slowest board might need."""
+        if not self._longest:
+            return self.timeout
+        return min(self.timeout, max(SHORTEST_WAIT, 10 * self._longest))
+
     def _await_hello(self) -> Hello:
         for frame in self._receive(START_TIMEOUT):
             if frame.kind == agent.HELLO:
                 return _hello(frame.payload)
-        said = self._decoder.noise[-300:]
+        said = self._decoder.rubbish()[-300:]
         raise BoardError(f"{self.session.name}: the agent did not start; the board said {said!r}")
 
     def _receive(self, timeout: float) -> Iterator[Frame]:
@@ -165,13 +179,11 @@ class AgentClient:
             self._check_alive()
 
     def _check_alive(self) -> None:
-        """The raw REPL's end-of-output marks and prompt, after text that is no frame: the agent has ended."""
-        noise = self._decoder.noise
-        if noise.endswith(b"\x04>") and noise.count(b"\x04") >= 2:
-            output, traceback, _ = noise.rsplit(b"\x04", 2)
-            self.session.push_back(output + b"\x04" + traceback + b"\x04>")
-            self.session.finish(1.0)
-            raise BoardError(f"{self.session.name}: the agent ended by itself; it said {output[-200:]!r}")
+        ended = _AGENT_ENDED.search(self._decoder.rubbish())
+        if ended and ended[1]:
+            raise RemoteError(self.session.name, ended[1].decode(errors="replace").replace("\r\n", "\n"))
+        if ended:
+            raise BoardError(f"{self.session.name}: the agent has ended by itself")
 
 
 def _load_agent(session: Session) -> tuple[str, bool]:
@@ -193,6 +205,16 @@ def _source() -> str:
     """The agent's source without what the board need not parse."""
     lines = inspect.getsource(agent).splitlines()
     return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _send_model(session: Session, model: bytes | None) -> str:
+    """Put a model into the board's memory; returns the expression that names it."""
+    if model is None:
+        return "None"
+    session.exec("blob = bytearray()")
+    for at in range(0, len(model), MODEL_PIECE):
+        session.exec(f"blob.extend({model[at : at + MODEL_PIECE]!r})")
+    return "blob"
 
 
 def _counter(count: Count | None) -> Any:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from ebnn.board.agent import CRC_SIZE, HEAD, HEAD_SIZE, MAGIC, QUIT
 
-MAX_PAYLOAD = 0xFFFF
 NOISE_KEPT = 4000
 
 
@@ -28,7 +27,7 @@ class Frame:
         head = struct.pack(HEAD, MAGIC, self.kind, self.flags, self.sequence, len(self.payload), 0)[:-2]
         head += struct.pack("<H", zlib.crc32(head) & 0xFFFF)
         data = head + self.payload + struct.pack("<I", zlib.crc32(head + self.payload))
-        return base64.b64encode(data) + b"\r" if text else data
+        return base64.b64encode(data) + b"\n" if text else data
 
 
 class Decoder:
@@ -50,6 +49,10 @@ class Decoder:
                 frames.append(frame)
             elif not found:
                 return frames
+
+    def rubbish(self) -> bytes:
+        """The noise, and what is not known yet to be noise."""
+        return self.noise + self._pending
 
     def _next_line(self) -> tuple[bool, Frame | None]:
         line, newline, rest = self._pending.partition(b"\n")
@@ -101,7 +104,7 @@ def quit_bytes(size: int) -> bytes:
     Ctrl-C follows each frame, since a REPL that gets them instead must not collect them in its small heap.
     """
     quit_frame = Frame(QUIT).encode() + b"\x03"
-    return quit_frame * (size // len(quit_frame)) + b"\r" + Frame(QUIT).encode(text=True) + b"\x03"
+    return quit_frame * (size // len(quit_frame)) + b"\n" + Frame(QUIT).encode(text=True) + b"\x03"
 
 
 def _head_fits(data: bytes) -> bool:

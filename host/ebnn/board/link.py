@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -58,9 +59,11 @@ class Link:
                 data = self.port.read(max(1, self.port.in_waiting))
             except (serial.SerialException, OSError) as error:
                 raise self._gone(error) from None
-            if data or time.monotonic() >= deadline:
+            if data:
                 return data
             self._check_process()
+            if time.monotonic() >= deadline:
+                return b""
 
     def write(self, data: bytes) -> None:
         """Send all of ``data``; raises BoardError when the board is gone or takes no bytes."""
@@ -70,6 +73,16 @@ class Link:
             raise BoardError(f"{self.name}: the board has taken no bytes for {WRITE_TIMEOUT:g} s") from None
         except (serial.SerialException, OSError) as error:
             raise self._gone(error) from None
+
+    def wait_readable(self, others: list[int]) -> list[int]:
+        """Wait until the line or one of the file descriptors ``others`` can be read; returns which.
+
+        The line's own descriptor stands for the line; it is reported now and then without cause, so that a
+        board that has died is noticed.
+        """
+        own = self.port.fileno()
+        ready, _, _ = select.select([own, *others], [], [], 1.0)
+        return ready or [own]
 
     def interrupt(self) -> None:
         """Interrupt a board that is a process of this machine, as Ctrl-C in its terminal would; else nothing."""
@@ -85,9 +98,9 @@ class Link:
 
     def close(self) -> None:
         """Close the line and end the process behind it. May be called twice."""
-        self.port.close()
         if self.process is not None:
             self.process.stop()
+        self.port.close()
 
     def _check_process(self) -> None:
         if self.process is not None and self.process.ended():
@@ -125,9 +138,18 @@ def _open_port(name: str, port: str, baud: int) -> serial.SerialBase:
     if "://" not in port:
         options["exclusive"] = True
     try:
-        return serial.serial_for_url(port, baudrate=baud, **options)
+        line = serial.serial_for_url(port, baudrate=baud, **options)
     except (serial.SerialException, OSError, ValueError) as error:
         raise BoardError(f"{name}: cannot open {port}: {_open_reason(port, error)}") from None
+    _send_at_once(line)
+    return line
+
+
+def _send_at_once(line: serial.SerialBase) -> None:
+    # pyserial leaves Nagle's algorithm on, which costs 40 ms for every short command.
+    stream = getattr(line, "_socket", None)
+    if isinstance(stream, socket.socket):
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _open_reason(port: str, error: Exception) -> str:
@@ -151,7 +173,7 @@ def _start_pty(target: Target, image: str, counting: bool) -> Opened:
 def _start_tcp(target: Target, image: str, counting: bool) -> Opened:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:%d" % probe.getsockname()[1]
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
     line = f"tcp:{address},server=on,wait=off,nodelay=on"
     process = BoardProcess(target, target.command(image, line, counting))
     return _connect(target, process, lambda: f"socket://{address}")

@@ -32,11 +32,15 @@ class BoardProcess:
         target.slot.mkdir(parents=True, exist_ok=True)
         handle, path = tempfile.mkstemp(dir=target.slot, prefix="console-", suffix=".log")
         self.log = Path(path)
-        streams = {"stdin": stdio, "stdout": stdio} if self.on_stdio else {"stdin": subprocess.DEVNULL, "stdout": handle}
         try:
-            # Its own group: Ctrl-C in the person's terminal is for us, and does not kill the board.
+            # A session of its own: Ctrl-C in the person's terminal is for us, and does not kill the board.
             self._child = subprocess.Popen(
-                argv, stderr=handle, start_new_session=True, preexec_fn=_die_with_parent, **streams
+                argv,
+                stdin=stdio if self.on_stdio else subprocess.DEVNULL,
+                stdout=stdio if self.on_stdio else handle,
+                stderr=handle,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
         except OSError as error:
             self.log.unlink()

@@ -6,7 +6,6 @@ import ast
 import os
 import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 from ebnn.board.frames import quit_bytes
@@ -17,14 +16,14 @@ from ebnn.errors import BoardError
 CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 PROMPT = b">>> "
-_AT_PROMPT = re.compile(rb"(?:^|\n)>>> $")
-_CONTINUED = re.compile(rb"\n\.\.\. *$")
+_WANTS_LINE = re.compile(rb"(?:^|\n)(>>> |\.\.\. +)$")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 QUIET = 0.05  # seconds without a byte that count as silence
 ATTEMPT = 1.0  # seconds that one attempt to enter the raw REPL may take
 CHUNK = 128  # bytes written at once where the board offers no flow control
 CHUNK_PAUSE = 0.01
+INDENT = 4
 
 
 class RemoteError(BoardError):
@@ -39,14 +38,15 @@ class Session:
     """A conversation with one board over ``link``; a context manager that closes the link.
 
     Nothing is sent before the first call that needs the board. ``exec`` and ``eval`` enter the raw REPL by
-    themselves and ``prompt`` leaves it, so they can be mixed.
+    themselves and ``prompt`` leaves it, so they can be mixed. ``raw_paste`` says whether to try code under
+    flow control; it turns False by itself on a board that has no such mode.
     """
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.name = link.name
         self._mode = "unknown"  # unknown | raw | friendly
-        self._raw_paste = True
+        self.raw_paste = True
         self._pending = b""
 
     def __enter__(self) -> Session:
@@ -129,7 +129,7 @@ class Session:
             raise BoardError(f"{self.name}: code for the board must not contain control characters")
         self._mode = "unknown"  # until it has finished
         data = code.encode()
-        if not (self._raw_paste and self._send_by_raw_paste(data)):
+        if not (self.raw_paste and self._send_by_raw_paste(data)):
             self._send_in_chunks(data)
 
     def finish(self, timeout: float = 30.0) -> str:
@@ -160,20 +160,20 @@ class Session:
         self.link.write(CTRL_E + b"A" + CTRL_A)
         answer = self._read_exactly(2, deadline, "no answer to raw-paste mode")
         if answer != b"R\x01":
-            self._raw_paste = False
+            self.raw_paste = False
             if answer != b"R\x00":  # an old board takes it for Ctrl-A
                 self._read_until(RAW_BANNER[2:], deadline, "no raw REPL after raw-paste mode was refused")
             return False
-        self._send_in_windows(data, deadline)
+        self._send_in_windows(data)
         return True
 
-    def _send_in_windows(self, data: bytes, deadline: float) -> None:
+    def _send_in_windows(self, data: bytes) -> None:
         what = "the board stopped taking code"
-        size = int.from_bytes(self._read_exactly(2, deadline, what), "little")
+        size = int.from_bytes(self._read_exactly(2, time.monotonic() + 10.0, what), "little")
         room, at = size, 0
         while at < len(data):
             while room == 0 or self._pending:
-                signal = self._read_exactly(1, deadline, what)
+                signal = self._read_exactly(1, time.monotonic() + 10.0, what)
                 if signal == CTRL_D:  # the board has had enough, for example a syntax error
                     self.link.write(CTRL_D)
                     return
@@ -217,22 +217,34 @@ class Session:
         self.link.write(CTRL_B)
         self.wait_prompt(time.monotonic() + timeout)
 
-    def wait_prompt(self, deadline: float, sink: Callable[[bytes], None] | None = None) -> bytes:
-        """Read until the prompt stands alone and return what came before it; ``sink`` sees it as it comes."""
+    def wait_prompt(self, deadline: float) -> bytes:
+        """Read until the prompt stands alone and return what came before it, ending blocks on the way."""
         shown = b""
-        while True:
-            data = self._take() or self.link.read(QUIET)
+        while not shown.endswith(PROMPT):
+            data, indent = self.wait_input(deadline)
             shown += data
-            if sink and data:
-                sink(data)
-            if not data and _AT_PROMPT.search(shown):
-                self._mode = "friendly"
-                return shown[: -len(PROMPT)]
-            if not data and _CONTINUED.search(shown):
-                self.link.write(b"\r")
-            if time.monotonic() > deadline:
-                self._mode = "unknown"
-                raise BoardError(f"{self.name}: the prompt did not come back; the board said {shown[-200:]!r}")
+            if indent is not None:
+                self.link.write(unindent(indent) + b"\r")
+        return shown[: -len(PROMPT)]
+
+    def wait_input(self, deadline: float) -> tuple[bytes, int | None]:
+        """Read until the board wants a line; return what it said, and the block's indent (None at ``>>> ``)."""
+        self._mode = "unknown"
+        shown = b""
+        while time.monotonic() < deadline:
+            data = self.read(QUIET)
+            shown += data
+            wanted = None if data else _WANTS_LINE.search(shown)
+            if wanted:
+                if wanted[1] == PROMPT:
+                    self._mode = "friendly"
+                    return shown, None
+                return shown, len(wanted[1]) - len(PROMPT)
+        raise BoardError(f"{self.name}: the prompt did not come back; the board said {shown[-200:]!r}")
+
+    def forget(self) -> None:
+        """Assume nothing about the board's state: somebody else has typed."""
+        self._mode = "unknown"
 
     # Bytes.
 
@@ -273,6 +285,11 @@ class Session:
 def connect(target: Target, image: str | os.PathLike | None = None, counting: bool = False) -> Session:
     """Open a session with ``target`` (see ``open_link`` for the arguments)."""
     return Session(open_link(target, image, counting))
+
+
+def unindent(columns: int) -> bytes:
+    """Keys that remove an indent of so many columns that the prompt has put there; one removes four."""
+    return b"\x7f" * (-(-columns // INDENT))
 
 
 def _text(data: bytes) -> str:

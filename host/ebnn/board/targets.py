@@ -14,7 +14,6 @@ from ebnn.files import read_toml, repo_root
 
 KINDS = ("emulated", "unix", "real")
 LINES = ("pty", "tcp", "stdio")
-METHODS = ("copy",)
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,6 @@ def _check(target: Target, path: Path) -> None:
     if target.name != path.stem:
         raise BoardError(f"{path.name}: name is {target.name!r}, it must be the file's name")
     _one_of(path, "kind", target.kind, KINDS)
-    _one_of(path, "[flash] method", target.flash.method, METHODS)
     if target.talk.spawn is None:
         if target.talk.port is None:
             raise BoardError(f"{path.name}: [talk] needs spawn (a process) or port (a real line)")
