@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 
 from ebnn import bits
@@ -35,5 +37,10 @@ def run_engine(case: Case) -> list[Run]:
     for run in case.runs:
         outputs = [show(output) for output in engine.trace(run.data)]
         scores = engine.scores(run.data)
-        runs.append(Run(run.data, outputs, scores.tolist(), int(np.argmax(scores))))
+        runs.append(Run(run.data, outputs, scores.tolist(), engine_argmax(engine)))
     return runs
+
+
+def engine_argmax(engine: CEngine) -> int:
+    """The prediction of the engine's last run."""
+    return engine._lib.ebnn_argmax(ctypes.byref(engine.net), engine._arena.ctypes.data)

@@ -448,6 +448,7 @@ def _label_rows() -> Iterator[Damage]:
     yield Damage("one label too few", "LABELS", labels_at_end(5))
     yield Damage("last label one byte short", "LABELS", both(cut(-1), add(TOTAL, "I", -1)))
     yield Damage("label longer than the file", "LABELS", label_byte(0, 255))
+    yield Damage("label that is no UTF-8", None, label_byte(1, 0xFF))
     yield Damage("no labels", None, put("I", LABELS, 0))
     yield Damage("nodes before labels", "ARENA", both(put("I", LABELS, 1), node(SCORES, 24, "I", 2)))
 

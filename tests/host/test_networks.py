@@ -7,6 +7,8 @@ import pytest
 
 import networks
 from ebnn.format import decode
+from ebnn.geometry import Value
+from ebnn.network import Network, dense_node
 from ebnn.sim import Simulator
 from exact import elements, simulate
 from vectors import Case
@@ -48,3 +50,17 @@ def test_sums_hit_their_thresholds_exactly(random_cases: list[Case]) -> None:
             taps = elements(case).reshape(len(case.runs), -1).astype(np.int64)
             ties += int((taps @ node.weights.reshape(node.filters, -1).T == node.thresholds).sum())
     assert ties > 50
+
+
+def test_sums_beyond_float32_are_exact() -> None:
+    """255 * 90000 passes 2**24, where float32 has no odd numbers."""
+    shape = (300, 300, 1)
+    rng = np.random.default_rng(5)
+    weights = np.stack([np.ones(shape, np.int8), np.where(rng.random(shape) < 0.9, 1, -1)])
+    images = np.stack([np.full(shape, 255, np.uint8), rng.integers(200, 256, shape, np.uint8)])
+    images[:, 0, 0] = 254
+    node = dense_node("dense_u8_scores", 0, weights, offsets=[0, 1])
+    scores = Simulator(Network(Value(0, shape, "u8"), (node,))).run(images)
+    wanted = images.reshape(2, -1).astype(np.int64) @ weights.reshape(2, -1).T.astype(np.int64) + [0, 1]
+    assert scores.tolist() == wanted.tolist()
+    assert wanted[0, 0] == 255 * 90_000 - 1
