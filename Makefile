@@ -20,7 +20,7 @@ demo: toolchain ## train, export, build, boot, classify on the board, report (BO
 	@$(BIN)/ebnn demo $(BOARD_OPTION) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 test: toolchain ## every test, with the firmware that they need (ARGS="-k golden" for some)
-	@$(BIN)/python -m pytest -n 2 --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 $(ARGS)
 
 repl: toolchain ## boot a board and stay at its prompt (BOARD=...)
 	@$(BIN)/ebnn repl $(BOARD_OPTION)
