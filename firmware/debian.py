@@ -6,6 +6,7 @@ mirror is the one that this machine uses, and the archive keyring vouches for wh
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,18 +44,23 @@ def mirror() -> str:
     if shutil.which("apt-get") is None:
         raise BuildError("no apt-get here")
     form = "$(REPO_URI)|$(ORIGIN)|$(LABEL)"
-    return pick_mirror(_run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], Path("/")))
+    known = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], Path("/"))
+    # Before the first `apt-get update` (a fresh container) apt knows addresses only.
+    return pick_mirror(known, _run(["apt-get", "--print-uris", "update"], Path("/")))
 
 
-def pick_mirror(listing: str) -> str:
-    """The first Debian archive of ``listing`` (lines "address|origin|label"); raises BuildError without one."""
-    rows = [line.split("|") for line in listing.splitlines()]
-    # Before the first `apt-get update` the origin is not known yet and the address has to do.
-    known = [uri for uri, origin, label in rows if (origin, label) == ("Debian", "Debian")]
-    unknown = [uri for uri, origin, _ in rows if not origin and uri.rstrip("/").endswith("/debian")]
-    for uri in known + unknown:
-        return uri
-    raise BuildError("apt has no Debian archive configured here")
+def pick_mirror(known: str, configured: str) -> str:
+    """The address of a Debian archive: the first of ``known`` (lines "address|origin|label") that says it is one,
+    else the first of ``configured`` (lines "'address/dists/...' ...") that is named so.
+
+    Raises BuildError without one.
+    """
+    rows = [line.split("|") for line in known.splitlines()]
+    found = [uri for uri, origin, label in rows if (origin, label) == ("Debian", "Debian")]
+    found += re.findall(r"^'(.+/debian/)dists/", configured, re.MULTILINE)
+    if not found:
+        raise BuildError("apt has no Debian archive configured here")
+    return found[0]
 
 
 def apt_options(private: Path) -> list[str]:

@@ -71,6 +71,8 @@ def reusable(order: Order, key: str) -> dict | None:
     return record if inputs.file_hash(order.image) == record["image_sha256"] else None
 
 
-def last_pad(order: Order) -> int:
-    """The padding that served last time is the best first guess."""
-    return (last(order).get("model") or {}).get("pad", ALIGNMENT)
+def begin(order: Order) -> int:
+    """Drop the last record, which a build makes untrue; returns the padding to try first, the one that served."""
+    pad = (last(order).get("model") or {}).get("pad", ALIGNMENT)
+    (order.out / FILE).unlink(missing_ok=True)
+    return pad

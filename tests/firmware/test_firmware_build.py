@@ -109,7 +109,19 @@ def test_modules_to_freeze(capsys: pytest.CaptureFixture, tmp_path: Path) -> Non
 def test_folder_with_a_space(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     out = tmp_path / "my build"
     assert fail(capsys, "--board", "unix", "--out", str(out)) == (
-        f"error: {out}: make cannot build in a path with spaces: use --out, or move the checkout\n"
+        f"error: {out}: make cannot build with a space in a path: move it, or use --out\n"
+    )
+
+
+def test_failed_make() -> None:
+    log = Path("out/make.log")
+    text = "\n".join(f"line {number}" for number in range(100))
+    said = build.failure("microbit", text, log).splitlines()
+    assert said[0] == "make failed for microbit; the end of out/make.log:"
+    assert said[1:] == [f"line {number}" for number in range(75, 100)]
+    text += "\nld: region `ROM' overflowed by 16996 bytes\ncollect2: error"
+    assert build.failure("microbit", text, log) == (
+        "microbit: the firmware is 16996 bytes larger than the board's flash (see out/make.log)"
     )
 
 

@@ -14,7 +14,6 @@ import debian
 import download
 import source
 import tree
-from conftest import FOLDERS, write_tarball, write_tree
 from ebnn.errors import BuildError
 from versions import Pins
 
@@ -177,11 +176,16 @@ def test_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_debian_mirror_is_this_machines() -> None:
-    listing = "https://a.example/deb|Other|Other\nhttps://b.example/debian/|Debian|Debian\nhttps://c.example/|Debian|Debian"
-    assert debian.pick_mirror(listing) == "https://b.example/debian/"
-    assert debian.pick_mirror("https://a.example/deb||\nhttps://d.example/debian||") == "https://d.example/debian"
+    known = "https://a.example/deb|Other|Other\nhttps://b.example/x/|Debian|Debian\nhttps://c.example/|Debian|Debian"
+    configured = (
+        "'https://a.example/ubuntu/dists/noble/InRelease' a 0\n"
+        "'https://d.example/debian-security/dists/trixie-security/InRelease' d 0\n"
+        "'https://d.example/debian/dists/trixie/InRelease' d 0\n"
+    )
+    assert debian.pick_mirror(known, configured) == "https://b.example/x/"
+    assert debian.pick_mirror("", configured) == "https://d.example/debian/"
     with pytest.raises(BuildError, match="apt has no Debian archive configured here"):
-        debian.pick_mirror("https://a.example/ubuntu/|Ubuntu|Ubuntu")
+        debian.pick_mirror("https://a.example/ubuntu/|Ubuntu|Ubuntu", configured.splitlines()[0])
 
 
 def test_apt_keeps_to_its_folder(tmp_path: Path) -> None:
