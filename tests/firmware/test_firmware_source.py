@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from trees import FOLDERS, write_tarball, write_tree
 
 import debian
 import download
