@@ -22,6 +22,6 @@ class Net(chainer.Chain):
 
 if __name__ == "__main__":
     numpy.random.seed(0)
-    data = load("mnist", digits_instead=False)
+    data = load("mnist")
     result = fit(Net(), data, Config(epochs=10, lr=0.03), "build/my_mnist")
     ebnn.export(result.chain, data.x_test, "build/my_mnist", data.labels, result.metrics)

@@ -9,6 +9,7 @@ What can be exported, in this order, any number of times, and a dense layer with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -72,7 +73,7 @@ class _Group:
 
 
 def _groups(found: list[Call]) -> list[_Group]:
-    rest, groups = [call for call in found if not _harmless(call, found)], []
+    rest, groups = _without_reshapes(found), []
     while rest:
         first = rest.pop(0)
         if first.kind == "pool" and groups:
@@ -86,10 +87,17 @@ def _groups(found: list[Call]) -> list[_Group]:
     return groups
 
 
-def _harmless(call: Call, found: list[Call]) -> bool:
-    """A reshape right before a dense layer, which flattens by itself."""
-    following = found[found.index(call) + 1 :]
-    return call.function.label == "Reshape" and bool(following) and following[0].kind == "dense"
+def _without_reshapes(found: list[Call]) -> list[Call]:
+    """Leave out reshapes before dense layers, which flatten by themselves, and before what is refused anyway."""
+    kept: list[Call] = []
+    for call in found:
+        if kept and kept[-1].function.label == "Reshape":
+            before = kept[-1].input_shape
+            if not call.kind or (call.kind == "dense" and math.prod(before) == call.link.taps):
+                kept.pop()
+                call = replace(call, input_shape=before)
+        kept.append(call)
+    return kept
 
 
 def _take_group(linear: Call, rest: list[Call]) -> _Group:

@@ -55,12 +55,13 @@ def calls(chain: chainer.Chain, x: np.ndarray) -> list[Call]:
     node = run(chain, x).creator_node
     while node is not None:
         data, links = _inputs(node, owners)
-        path, link = links[0] if links else ("", None)
-        found.append((node, path, link, data[0].shape[1:] if data else ()))
+        found.append((node, links, data))
+        node = data[0].creator_node if data else None
+    result = _named(found[::-1])
+    for call, (_, _, data) in zip(result, found[::-1], strict=True):
         if len(data) != 1:
-            raise ExportError(f"{_name(node, path, link)}: reads {len(data)} maps; ebnn exports one path of functions")
-        node = data[0].creator_node
-    return _named(found[::-1])
+            raise ExportError(f"{call.where}: reads {len(data)} maps; ebnn exports one path of functions")
+    return result
 
 
 def _owners(chain: chainer.Chain) -> dict[int, tuple[str, chainer.Link]]:
@@ -81,17 +82,14 @@ def _inputs(node: chainer.FunctionNode, owners: dict) -> tuple[list, list]:
     return data, links
 
 
-def _name(node: chainer.FunctionNode, path: str, link: chainer.Link | None) -> str:
-    return f"{path} ({type(link).__name__})" if link is not None else f"function {node.label}"
-
-
 def _named(found: list) -> list[Call]:
     result, before = [], ""
-    for node, path, link, shape in found:
-        where = _name(node, path, link)
+    for node, links, data in found:
+        path, link = links[0] if links else ("", None)
         if link is None:
-            where += f" after {before}" if before else " at the input"
+            where = f"function {node.label} " + (f"after {before}" if before else "at the input")
         else:
-            before = where
-        result.append(Call(KINDS.get(type(node), ""), node, link, path.strip("/"), where, tuple(shape)))
+            where = before = f"{path} ({type(link).__name__})"
+        shape = tuple(data[0].shape[1:]) if data else ()
+        result.append(Call(KINDS.get(type(node), ""), node, link, path.strip("/"), where, shape))
     return result
