@@ -283,7 +283,9 @@ static mp_obj_t get_labels(ebnn_model_obj_t *self) {
 
 static mp_obj_t get_input_shape(const ebnn_value_t *in) {
     mp_obj_t shape[3] = {
-        MP_OBJ_NEW_SMALL_INT(in->height), MP_OBJ_NEW_SMALL_INT(in->width), MP_OBJ_NEW_SMALL_INT(in->channels),
+        MP_OBJ_NEW_SMALL_INT(in->height),
+        MP_OBJ_NEW_SMALL_INT(in->width),
+        MP_OBJ_NEW_SMALL_INT(in->channels),
     };
     return mp_obj_new_tuple(3, shape);
 }

@@ -87,8 +87,7 @@ typedef struct {
 } op_t;
 
 static const op_t op_table[] = {
-#define ROW(code, name, source, input, output) \
-    { code, EBNN_SOURCE_##source, EBNN_DTYPE_##input, EBNN_DTYPE_##output },
+#define ROW(code, name, source, input, output) { code, EBNN_SOURCE_##source, EBNN_DTYPE_##input, EBNN_DTYPE_##output },
     EBNN_OP_LIST(ROW)
 #undef ROW
 };
@@ -123,10 +122,9 @@ static int fields_fit(const op_t *op, const uint8_t *record) {
     }
     uint32_t filters = get16(record + 4);
     int is_pool = op->source == EBNN_SOURCE_POOL;
-    return (record[1] & ~allowed) == 0
-           && (op->source == EBNN_SOURCE_CONV || !any_set(record + 8, 8))
-           && (op->source != EBNN_SOURCE_DENSE || !any_set(record + 16, 8))
-           && (is_pool ? filters == 0 && get32(record + 32) == 0 : filters != 0);
+    return (record[1] & ~allowed) == 0 && (op->source == EBNN_SOURCE_CONV || !any_set(record + 8, 8))
+        && (op->source != EBNN_SOURCE_DENSE || !any_set(record + 16, 8))
+        && (is_pool ? filters == 0 && get32(record + 32) == 0 : filters != 0);
 }
 
 static void read_window(ebnn_window_t *w, const uint8_t *p) {
@@ -141,8 +139,8 @@ static void read_window(ebnn_window_t *w, const uint8_t *p) {
 }
 
 static int window_fits(const ebnn_window_t *w) {
-    return w->stride_h != 0 && w->stride_w != 0 && w->top < w->height && w->bottom < w->height
-           && w->left < w->width && w->right < w->width;
+    return w->stride_h != 0 && w->stride_w != 0 && w->top < w->height && w->bottom < w->height && w->left < w->width
+        && w->right < w->width;
 }
 
 // Number of window positions along an axis, 0 where none fits or there are too many.
@@ -199,8 +197,7 @@ static int offsets_fit(const ebnn_node_t *node, const uint8_t *numbers) {
 // Weights, thresholds or offsets, flips.
 static int read_params(ebnn_node_t *node, const ebnn_value_t *in, const blob_t *blob, uint32_t start) {
     int is_dense = node->source == EBNN_SOURCE_DENSE;
-    uint32_t pixels = is_dense ? (uint32_t)in->height * in->width
-                               : (uint32_t)node->kernel.height * node->kernel.width;
+    uint32_t pixels = is_dense ? (uint32_t)in->height * in->width : (uint32_t)node->kernel.height * node->kernel.width;
     int is_bits = in->dtype == EBNN_DTYPE_BITS;
     node->taps = pixels * in->channels;
     node->row_words = words_of_bits(pixels * (is_bits ? ebnn_pixel_stride(in->channels) : in->channels));
@@ -353,7 +350,7 @@ const char *ebnn_label(const ebnn_t *net, const void *model, uint32_t index, siz
 const char *ebnn_error_text(int error) {
     switch (error) {
 #define CASE(name, code, text) \
-    case name:                 \
+    case name: \
         return text;
         EBNN_ERROR_LIST(CASE)
 #undef CASE

@@ -72,7 +72,8 @@ static uint32_t get_bits(const uint8_t *map, uint32_t place, uint32_t count) {
 // OR bits of one map into another that is 0 there.
 static void copy_bits(uint8_t *to, uint32_t to_bit, const uint8_t *from, uint32_t from_bit, uint32_t count) {
     if (((to_bit | from_bit | count) & 7) == 0) {
-        memcpy(to + to_bit / 8, from + from_bit / 8, count / 8);
+        // Not memcpy: a model may lay its scratch over its input, which must give wrong scores at worst.
+        memmove(to + to_bit / 8, from + from_bit / 8, count / 8);
         return;
     }
     while (count != 0) {
@@ -374,8 +375,22 @@ uint32_t ebnn_scores_crc(const ebnn_t *net, const void *arena) {
 
 uint32_t ebnn_crc32(uint32_t crc, const void *data, size_t size) {
     static const uint32_t table[16] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+        0x00000000,
+        0x1db71064,
+        0x3b6e20c8,
+        0x26d930ac,
+        0x76dc4190,
+        0x6b6b51f4,
+        0x4db26158,
+        0x5005713c,
+        0xedb88320,
+        0xf00f9344,
+        0xd6d6a3e8,
+        0xcb61b38c,
+        0x9b64c2b0,
+        0x86d3d2d4,
+        0xa00ae278,
+        0xbdbdf21c,
     };
     const uint8_t *p = data;
     for (crc = ~crc; size != 0; size--, p++) {
