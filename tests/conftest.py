@@ -7,8 +7,20 @@ import pytest
 import networks
 import vectors
 
+SUMMARY = "shown at the end"  # a property of a test: text for the terminal's summary
+
 
 @pytest.fixture(scope="session")
 def random_cases() -> list[vectors.Case]:
     """The random networks of all seeds with what the oracle says about them (some seconds, once)."""
     return [vectors.random_case(seed) for seed in networks.SEEDS]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that tests left; workers that run side by side cannot print themselves."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, text in getattr(report, "user_properties", ()):
+                if name == SUMMARY and report.when == "call":
+                    terminalreporter.section(report.nodeid)
+                    terminalreporter.write_line(text)

@@ -195,7 +195,7 @@ def read_labels(blob: bytes, offset: int, count: int) -> list:
     labels = []
     while offset and len(labels) < count:
         size = blob[offset]
-        labels.append(blob[offset + 1 : offset + 1 + size].decode("utf-8"))
+        labels.append(blob[offset + 1 : offset + 1 + size].decode("utf-8", "ignore"))
         offset += 1 + size
     return labels
 

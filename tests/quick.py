@@ -1,7 +1,7 @@
 """A quick exactness check of the package that is first on the path: the judge of ``mutants.py``.
 
-``python quick.py python|c RECORDS`` exits with 0 where everything agrees with the records, which come from the
-oracle and the table of damaged models, and were made with the unchanged code.
+``python quick.py python|c RECORDS ROOT`` exits with 0 where the code in ROOT agrees with the records, which come
+from the oracle and the table of damaged models, and were made with the unchanged code.
 """
 
 from __future__ import annotations

@@ -7,14 +7,16 @@ import random
 from pathlib import Path
 
 import driver
+import numpy as np
 import pytest
 
 from ebnn import ops
 from ebnn.cengine import CEngine
 from ebnn.errors import ModelError
-from ebnn.format import decode
-from ebnn.geometry import conv_size, filter_taps
-from ebnn.network import Network
+from ebnn.format import SelfTest, decode, encode
+from ebnn.geometry import Value, conv_size, filter_taps
+from ebnn.network import Network, conv_node, dense_node
+from ebnn.plan import Plan, make_plan
 from evil.table import GOOD, Damage, mended, rows
 from vectors import Case
 
@@ -100,3 +102,21 @@ def test_readers_agree_on_whatever_bytes(sanitized: Path) -> None:
     assert len(blobs) > 0.9 * FUZZED
     assert errors.count(None) > 50
     assert {"HEADER", "OP", "LINK", "SHAPE", "RANGE", "ARENA", "LABELS"} <= set(errors)
+
+
+def test_overlapping_memory_gives_wrong_scores_and_no_fault(sanitized: Path) -> None:
+    """Nothing stops a model from laying its scratch or an output over what it reads."""
+    rng = np.random.default_rng(3)
+    first = conv_node("conv_bits", 0, rng.choice([-1, 1], (64, 1, 1, 1)), thresholds=np.zeros(64))
+    second = conv_node("conv_bits", 1, rng.choice([-1, 1], (3, 3, 3, 64)), thresholds=np.zeros(3))
+    last = dense_node("dense_scores", 2, rng.choice([-1, 1], (2, 4, 4, 3)), offsets=[0, 0])
+    network = Network(Value(0, (6, 6, 1), "bits"), (first, second, last))
+    plan = make_plan(network)
+    cases = []
+    for step in range(-64, 65, 4):
+        scratch = max(0, plan.outputs[0] + step)
+        places = (plan.scratch[0], (scratch, plan.scratch[1][1]), plan.scratch[2])
+        outputs = (plan.outputs[0], max(0, plan.outputs[0] - step), plan.outputs[2])
+        moved = Plan(outputs, places, plan.arena_size + 256)
+        cases.append(case_of("overlap", encode(network, SelfTest(1, 0), moved)))
+    assert [driver_error(line) for line in driver.run_driver(sanitized, cases)] == [None] * len(cases)

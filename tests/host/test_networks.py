@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -16,10 +18,9 @@ from vectors import Case
 BLOCK = 50
 
 
-def test_every_possible_pair_occurs(capsys: pytest.CaptureFixture) -> None:
+def test_every_possible_pair_occurs(record_property: Callable[[str, str], None]) -> None:
     coverage = networks.coverage()
-    with capsys.disabled():
-        print("\n" + coverage.table())
+    record_property("shown at the end", coverage.table())
     assert coverage.missing() == []
 
 

@@ -141,6 +141,7 @@ def test_clang_format_passes() -> None:
     if not program or not (ROOT / ".clang-format").exists():
         pytest.skip("clang-format is not installed")
     files = [*ROOT.glob("usermod/**/*.[ch]"), *ROOT.glob("tests/engine/*.c")]
+    files.remove(ENGINE / "ebnn_ops.h")  # generated
     done = subprocess.run(
         [program, "--dry-run", "-Werror", "--style=file", *map(str, sorted(files))],
         capture_output=True, text=True, cwd=ROOT,
