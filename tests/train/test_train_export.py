@@ -27,8 +27,8 @@ from ebnn.train import (
     sign,
     train,
 )
-from ebnn.train.export import export_run, load_run, read_log, train_and_export
 from ebnn.train.lower import lower
+from ebnn.train.runs import export_run, load_run, read_log, train_and_export
 
 F = chainer.functions
 
@@ -222,6 +222,7 @@ def test_run_exported_again_gives_the_same_bytes(finished: tuple, tmp_path: Path
     _, folder, _ = finished
     blob = export_run(folder, tmp_path)
     assert blob == (folder / "model.ebnn").read_bytes() == (tmp_path / "model.ebnn").read_bytes()
+    assert (tmp_path / "metrics.json").read_text() == (folder / "metrics.json").read_text()
     assert (tmp_path / "config.toml").read_text() == (folder / "config.toml").read_text()
 
 

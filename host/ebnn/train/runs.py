@@ -3,70 +3,85 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ebnn.bundle import CONFIG_FILE, METRICS_FILE, write_bundle
-from ebnn.errors import ConfigError
+from ebnn.bundle import METRICS_FILE, write_bundle
+from ebnn.errors import ConfigError, ExportError
 from ebnn.sim import Simulator
-from ebnn.train import checkpoint, config, loop, model
+from ebnn.train import checkpoint, model
 from ebnn.train.compat import chainer
-from ebnn.train.config import Config
+from ebnn.train.config import Config, from_dict
 from ebnn.train.data import Dataset
+from ebnn.train.loop import CHECKPOINT, LOG, Report, train
 from ebnn.train.lower import lower
 
 
-def train_and_export(data: Dataset, how: Config, folder: Path, report: Callable[[str], None] = print) -> dict:
-    """Train into ``folder`` (or go on, or find it finished), export the best epoch there, return the metrics.
+def train_and_export(data: Dataset, config: Config, folder: str | Path, report: Report = print) -> dict:
+    """Train ``config.arch`` on ``data`` (or go on, or find it finished) and export the best epoch into ``folder``.
 
-    The integers have the last word: the exported file, read back and simulated, must put every test image into the
-    same class as the trainer.
+    The integers have the last word: simulated, they must put as many test images into their class as the trainer.
+
+    Returns:
+        The metrics, accuracies from 0 to 1, as in metrics.json; also ``model_bytes``.
 
     Raises:
-        ConfigError: the folder holds another run, the loss is not finite, or trainer and integers disagree.
+        ConfigError: as ``train`` does.
+        ExportError: when trainer and integers disagree.
     """
-    result = loop.train(data, how, folder, report)
-    network = lower(result.chain, data.x_test[:1], data.labels)
-    metrics = {**result.metrics, "input_shape": list(data.shape), "labels": list(data.labels)}
+    result = train(data, config, folder, report)
+    network = lower(result.chain, data.x_test[:1], _telling(data.labels))
     accuracy = float((Simulator(network).run(data.x_test).argmax(axis=1) == data.y_test).mean())
-    if accuracy != metrics["test_accuracy"]:
-        raise ConfigError(f"integers reach {accuracy}, the trainer {metrics['test_accuracy']}: please report this")
-    metrics["model_bytes"] = len(write_bundle(network, folder, metrics, how.to_toml()))
-    return metrics
+    if accuracy != result.metrics["test_accuracy"]:
+        reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
+        raise ExportError(f"{folder}: {reached}: please report this")
+    blob = write_bundle(network, folder, result.metrics, config.to_toml())
+    return result.metrics | {"model_bytes": len(blob)}
 
 
-def load_run(folder: Path) -> chainer.Chain:
-    """The chain of a finished run's best epoch.
+def load_run(folder: str | Path) -> chainer.Chain:
+    """The chain of a run's best epoch.
 
     Raises:
-        ConfigError: the folder holds no finished run.
+        ConfigError: the folder holds no run, or one of a person's own chain.
     """
-    metrics = _metrics(folder)
-    how = config.read(folder / CONFIG_FILE)
-    chain = model.build(how.arch, tuple(metrics["input_shape"]), how.estimator, how.seed)
-    parts, _ = checkpoint.load(folder / loop.CHECKPOINT)
-    checkpoint.restore(chain, parts["best"])
-    return chain
+    return _load(Path(folder))[0]
 
 
-def export_run(folder: Path, out: Path) -> bytes:
-    """Export a finished run's best epoch into another folder; returns the model file."""
-    metrics = _metrics(folder)
-    sample = np.zeros((1, *metrics["input_shape"]), np.uint8)
-    network = lower(load_run(folder), sample, metrics["labels"])
-    return write_bundle(network, out, metrics, (folder / CONFIG_FILE).read_text(encoding="utf-8"))
+def export_run(folder: str | Path, out: str | Path) -> bytes:
+    """Export a run's best epoch into another folder; returns the model file.
+
+    Raises:
+        ConfigError: as ``load_run`` does.
+    """
+    chain, facts = _load(Path(folder))
+    network = lower(chain, np.zeros((1, *facts["shape"]), np.uint8), _telling(facts["labels"]))
+    metrics = Path(folder) / METRICS_FILE
+    measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else None
+    return write_bundle(network, out, measured, from_dict(facts["run"]["config"], str(folder)).to_toml())
 
 
-def read_log(folder: Path) -> list[dict]:
-    """The epochs of a run, a dict each (see loop.Epoch)."""
-    lines = (folder / loop.LOG).read_text(encoding="utf-8").splitlines()
+def read_log(folder: str | Path) -> list[dict]:
+    """The epochs of a run, a dict each (see ``loop.Epoch``)."""
+    lines = (Path(folder) / LOG).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
-def _metrics(folder: Path) -> dict:
-    for name in (METRICS_FILE, CONFIG_FILE, loop.CHECKPOINT):
-        if not (folder / name).is_file():
-            raise ConfigError(f"{folder} holds no finished training run: {name} is missing; ebnn train makes one")
-    return json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+def _load(folder: Path) -> tuple[chainer.Chain, dict]:
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise ConfigError(f"{folder}: holds no training run ({CHECKPOINT} is missing); ebnn train makes one")
+    parts, facts = checkpoint.load(path)
+    config = from_dict(facts["run"]["config"], str(path))
+    if not config.arch:
+        raise ConfigError(f"{path}: is of a chain of your own: export it where it is defined, with ebnn.export")
+    chain = model.build(config.arch, tuple(facts["shape"]), config.estimator, config.seed)
+    checkpoint.restore(chain, parts["best"])
+    return chain, facts
+
+
+def _telling(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, or none where they are only the numbers of the classes: those would take bytes and tell nothing."""
+    return () if list(labels) == [str(index) for index in range(len(labels))] else tuple(labels)
