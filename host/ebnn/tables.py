@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -50,9 +50,7 @@ class Table:
     def markdown(self) -> str:
         """The table as GitHub's Markdown, without its title."""
         lines = [markdown_row(self.head), markdown_rule(len(self.head), self.left)]
-        lines += [
-            markdown_row(row, strong=index in self.emphasis) for index, row in enumerate(self.rows)
-        ]
+        lines += [markdown_row(row, strong=index in self.emphasis) for index, row in enumerate(self.rows)]
         return "\n".join(lines) + (f"\n\n{markdown_escape(self.note)}" if self.note else "")
 
 
