@@ -2,63 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
+import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from boardkit import Board, Problem
 
-from ebnn.board import agent
-from ebnn.board.link import Link, open_link
-from ebnn.board.session import Session
-from ebnn.board.targets import Target, load_target
+from built import firmware_for
+from ebnn.board.link import Link
+from ebnn.board.targets import Talk, Target, load_target
 from ebnn.files import repo_root
 from ebnn.format import SelfTest, encode
 from ebnn.geometry import Geometry, Value
 from ebnn.network import Network, conv_node, dense_node
 from ebnn.sim import Simulator
 
-BOARDS = ("unix", "mps2-an385")
-
-
-def _build(name: str) -> Path:
-    """Return the built image of a board, building it (with the agent frozen in) where there is none."""
-    out = repo_root() / "build/firmware" / name
-    report = out / "firmware.json"
-    if not report.is_file():
-        frozen = repo_root() / "build/tests/ebnn_agent.py"
-        frozen.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(agent.__file__, frozen)
-        command = [sys.executable, "firmware/build.py", "--board", name, "--frozen", str(frozen)]
-        done = subprocess.run(command, cwd=repo_root(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return out / json.loads(report.read_text(encoding="utf-8"))["image"]
-
-
-@dataclass(frozen=True)
-class Board:
-    """A target with its built image; ``open`` and ``session`` boot it, and the fixture ends what they booted."""
-
-    target: Target
-    image: Path
-    opened: list[Link]
-
-    def open(self, **changes: object) -> Link:
-        """Boot and return the line; ``changes`` replace entries of [talk]."""
-        counting = bool(changes.pop("counting", False))
-        target = replace(self.target, talk=replace(self.target.talk, **changes))
-        link = open_link(target, self.image, counting)
-        self.opened.append(link)
-        return link
-
-    def session(self, **changes: object) -> Session:
-        """Boot and return a session."""
-        return Session(self.open(**changes))
+BOARDS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("unix", "mps2-an385")]
 
 
 @pytest.fixture
@@ -68,17 +30,15 @@ def boot(tmp_path: Path) -> Iterator[Callable[[str], Board]]:
 
     def make(name: str) -> Board:
         target = load_target(name)
-        slot = tmp_path / "build/boards" / name
         target = replace(target, talk=_rooted(target), root=tmp_path)
-        assert target.slot == slot
-        return Board(target, _build(name), opened)
+        return Board(target, firmware_for(name).image, opened)
 
     yield make
     for link in opened:
         link.close()
 
 
-def _rooted(target: Target) -> object:
+def _rooted(target: Target) -> Talk:
     """The [talk] of a target whose {repo} is this checkout, whatever root the target gets."""
     spawn = tuple(part.replace("{repo}", str(repo_root())) for part in target.talk.spawn)
     return replace(target.talk, spawn=spawn)
@@ -102,22 +62,9 @@ def emulated(boot: Callable[[str], Board]) -> Board:
     return boot("mps2-an385")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A model with test data and what the simulator says about them."""
-
-    blob: bytes
-    images: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-    nodes: np.ndarray
-
-
 @pytest.fixture(scope="session")
 def problem() -> Problem:
     """A small network on 28x28 pixels with random weights, and 24 random images."""
-    import zlib
-
     rng = np.random.default_rng(5)
     network = _network(rng)
     images = rng.integers(0, 256, (24, 28, 28, 1), dtype=np.uint8)

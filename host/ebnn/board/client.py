@@ -23,7 +23,8 @@ TRIES = 8
 MODEL_PIECE = 256  # bytes of a model in one command
 # What the raw REPL sends when code has ended: two marks with the traceback between them, and its prompt.
 _AGENT_ENDED = re.compile(rb"\x04((?:[\t\r\n -~]*\n)?)\x04>")
-SHORTEST_WAIT = 0.5  # seconds
+SHORTEST_WAIT = 0.3  # seconds
+PATIENCE = 6  # times the longest that an answer has taken
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class AgentClient:
         """Seconds to wait for an answer: once some have come, far less than the slowest board might need."""
         if not self._longest:
             return self.timeout
-        return min(self.timeout, max(SHORTEST_WAIT, 10 * self._longest))
+        return min(self.timeout, max(SHORTEST_WAIT, PATIENCE * self._longest))
 
     def _await_hello(self) -> Hello:
         for frame in self._receive(START_TIMEOUT):

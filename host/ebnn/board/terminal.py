@@ -9,24 +9,28 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ebnn.board.session import INDENT, Session, unindent
+from ebnn.board.session import CTRL_C, INDENT, Session, unindent
 
 LEAVE_KEYS = b"\x18\x1d"  # Ctrl-X, Ctrl-]
+GREETING = "Ctrl-X or Ctrl-] leaves."
 LINE_TIMEOUT = 60.0
 READ_SIZE = 1024
 
 
-def interact(session: Session, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> None:
+def interact(
+    session: Session, greeting: str = GREETING, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None
+) -> None:
     """Connect ``stdin`` and ``stdout`` (binary; default: this program's) to the board's prompt.
 
-    A terminal is put into raw mode until Ctrl-X or Ctrl-] is typed. Anything else is read line by line, each
-    typed when the board is ready for it, until it ends. Raises BoardError when the board vanishes.
+    A terminal shows ``greeting`` and is raw until Ctrl-X or Ctrl-] is typed. Anything else is read line by
+    line, each typed when the board is ready for it, until it ends. Raises BoardError when the board vanishes.
     """
     stdin = stdin or sys.stdin.buffer
     stdout = stdout or sys.stdout.buffer
     session.enter_friendly()
     try:
         if stdin.isatty():
+            _show(stdout, "".join(line + "\r\n" for line in greeting.splitlines()).encode())
             _converse(session, stdin.fileno(), stdout)
         else:
             _type_lines(session, stdin, stdout)
@@ -41,7 +45,6 @@ def _show(stdout: BinaryIO, data: bytes) -> None:
 
 def _converse(session: Session, keys: int, stdout: BinaryIO) -> None:
     with _raw_terminal(keys):
-        _show(stdout, b"Connected to " + session.name.encode() + b"; Ctrl-X or Ctrl-] leaves.\r\n")
         session.link.write(b"\r")  # makes the board show its prompt
         while True:
             ready = session.link.wait_readable([keys])
@@ -51,8 +54,10 @@ def _converse(session: Session, keys: int, stdout: BinaryIO) -> None:
                     _show(stdout, b"\r\n")
                     return
                 session.link.write(typed)
+                if CTRL_C in typed:
+                    session.link.interrupt()
             if ready != [keys]:
-                _show(stdout, session.read(0))
+                _show(stdout, session.read(0).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
 
 
 @contextlib.contextmanager
