@@ -110,7 +110,7 @@ def minimal_report() -> dict:
 def nasty_report() -> dict:
     """Foreign text wherever a report has room for it."""
     report = full_report()
-    labels = [NASTY, "a|b", *DIGITS[2:]]
+    labels = [NASTY, "a|b", r"$\no$", *DIGITS[3:]]
     report |= {"title": NASTY, "labels": labels, "arch": NASTY, "transcript": [NASTY, "```", "</pre>"],
                "network": network_facts(tuple(labels))}  # fmt: skip
     report["board"] |= {"title": NASTY}
