@@ -99,14 +99,14 @@ class BatchNormFunction(chainer.FunctionNode):
 
     def forward(self, inputs: Arrays) -> Arrays:
         x, gamma, beta = inputs
-        self.retain_inputs((0, 1))
-        self.mean, self.variance = normalize.moments(x)
+        self.retain_inputs((1,))
+        self._deviation, self.mean, self.variance = normalize.centre(x)
         self._inverse = normalize.inverse_deviation(self.variance, self.eps)
-        return (normalize.affine(x, self.mean, gamma * self._inverse, beta),)
+        return (normalize.scaled(self._deviation, gamma * self._inverse, beta),)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        x, gamma = (variable.array for variable in self.get_retained_inputs())
-        found = normalize.gradients(x, gradients[0].array, self.mean, self._inverse, gamma)
+        gamma = self.get_retained_inputs()[0].array
+        found = normalize.gradients(self._deviation, gradients[0].array, self._inverse, gamma)
         return tuple(chainer.as_variable(found[index]) for index in indexes)
 
 

@@ -18,17 +18,23 @@ def _spread(vector: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.tile(vector, x[0].size // len(vector))
 
 
-def channel_sums(x: np.ndarray) -> np.ndarray:
-    """float32 (C,): sum over all but the last axis."""
-    return _rows(x).sum(axis=0).reshape(-1, x.shape[-1]).sum(axis=0)
+def _channels(row: np.ndarray, channels: int) -> np.ndarray:
+    """Sums over the pixels of one image-long row, for each channel."""
+    return row.reshape(-1, channels).sum(axis=0)
 
 
-def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and (biased) variance of each channel, float32 (C,)."""
-    count = np.float32(x.size // x.shape[-1])
-    mean = channel_sums(x) / count
-    deviation = _rows(x) - _spread(mean, x)
-    return mean, channel_sums((deviation * deviation).reshape(x.shape)) / count
+def _products(a: np.ndarray, b: np.ndarray, channels: int) -> np.ndarray:
+    """For each channel, the sum of a * b."""
+    return _channels(np.einsum("ij,ij->j", _rows(a), _rows(b)), channels)
+
+
+def centre(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(x - mean, mean, variance): mean and (biased) variance of each channel, float32 (C,)."""
+    channels = x.shape[-1]
+    count = np.float32(x.size // channels)
+    mean = _channels(_rows(x).sum(axis=0), channels) / count
+    deviation = (_rows(x) - _spread(mean, x)).reshape(x.shape)
+    return deviation, mean, _products(deviation, deviation, channels) / count
 
 
 def inverse_deviation(variance: np.ndarray, eps: float) -> np.ndarray:
@@ -38,22 +44,30 @@ def inverse_deviation(variance: np.ndarray, eps: float) -> np.ndarray:
 
 def affine(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """((x - mean) * scale) + beta, each operation rounded to float32: monotone in x, so it folds exactly."""
-    y = _rows(x) - _spread(mean, x)
-    y *= _spread(scale, x)
-    y += _spread(beta, x)
-    return y.reshape(x.shape)
+    return scaled((_rows(x) - _spread(mean, x)).reshape(x.shape), scale, beta)
+
+
+def scaled(deviation: np.ndarray, scale: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """(deviation * scale) + beta, in the same steps."""
+    y = _rows(deviation) * _spread(scale, deviation)
+    y += _spread(beta, deviation)
+    return y.reshape(deviation.shape)
 
 
 def gradients(
-    x: np.ndarray, gy: np.ndarray, mean: np.ndarray, inverse: np.ndarray, gamma: np.ndarray
+    deviation: np.ndarray, gy: np.ndarray, inverse: np.ndarray, gamma: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of x, gamma and beta where mean and inverse are those of x itself (Ioffe and Szegedy, 2015)."""
-    count = np.float32(x.size // x.shape[-1])
-    normal = (_rows(x) - _spread(mean, x)) * _spread(inverse, x)
-    gbeta = channel_sums(gy)
-    ggamma = channel_sums((normal * _rows(gy)).reshape(x.shape))
-    normal *= _spread(ggamma / count, x)
-    gx = _rows(gy) - normal
-    gx -= _spread(gbeta / count, x)
-    gx *= _spread(gamma * inverse, x)
-    return gx.reshape(x.shape), ggamma, gbeta
+    """Gradients of x, gamma and beta; ``deviation`` is x minus its own mean, ``inverse`` 1 over its own deviation.
+
+    With n values a channel and u = deviation * inverse:
+    gx = gamma * inverse * (gy - sum(gy) / n - u * sum(gy * u) / n) (Ioffe and Szegedy, 2015).
+    """
+    channels = gy.shape[-1]
+    count = np.float32(gy.size // channels)
+    gbeta = _channels(_rows(gy).sum(axis=0), channels)
+    ggamma = _products(deviation, gy, channels) * inverse
+    factor = gamma * inverse
+    gx = _rows(gy) * _spread(factor, gy)
+    gx -= _rows(deviation) * _spread(factor * inverse * ggamma / count, gy)
+    gx -= _spread(factor * gbeta / count, gy)
+    return gx.reshape(gy.shape), ggamma, gbeta
