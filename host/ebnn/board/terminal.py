@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -44,20 +45,34 @@ def _show(stdout: BinaryIO, data: bytes) -> None:
 
 
 def _converse(session: Session, keys: int, stdout: BinaryIO) -> None:
+    after_cr = False
     with _raw_terminal(keys):
         session.link.write(b"\r")  # makes the board show its prompt
         while True:
             ready = session.link.wait_readable([keys])
-            if keys in ready:
-                typed = os.read(keys, READ_SIZE)
-                if not typed or any(key in typed for key in LEAVE_KEYS):
-                    _show(stdout, b"\r\n")
-                    return
-                session.link.write(typed)
-                if CTRL_C in typed:
-                    session.link.interrupt()
+            if keys in ready and not _type(session, os.read(keys, READ_SIZE)):
+                _show(stdout, b"\r\n")
+                return
             if ready != [keys]:
-                _show(stdout, session.read(0).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+                data = session.read(0)
+                _show(stdout, _whole_line_ends(data, after_cr))
+                after_cr = data.endswith(b"\r")
+
+
+def _type(session: Session, typed: bytes) -> bool:
+    """Pass on what was typed; False when the person leaves."""
+    if not typed or any(key in typed for key in LEAVE_KEYS):
+        return False
+    session.link.write(typed)
+    if CTRL_C in typed:
+        session.link.interrupt()
+    return True
+
+
+def _whole_line_ends(data: bytes, after_cr: bool) -> bytes:
+    """``data`` with CR LF wherever a board sends a bare LF, which a raw terminal shows as a staircase."""
+    whole = re.sub(rb"(?<!\r)\n", b"\r\n", data)
+    return whole[1:] if after_cr and data.startswith(b"\n") else whole
 
 
 @contextlib.contextmanager
