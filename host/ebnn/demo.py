@@ -30,7 +30,13 @@ from ebnn.format import decode
 TRACES = 32  # images whose every node is compared
 SAMPLES_SHOWN = 24  # in the report
 
-PEER = {"who": "eBNN (McDanel et al. 2017, Intel Curie)", "accuracy": "95 %", "memory": "15 KB", "time": "< 50 ms"}
+PEER = {
+    "who": "eBNN (McDanel et al. 2017, Intel Curie)",
+    "data": "MNIST",
+    "accuracy": "95 %",
+    "memory": "15 KB",
+    "time": "< 50 ms",
+}
 
 
 @dataclass(frozen=True)

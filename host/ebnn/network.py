@@ -33,7 +33,11 @@ from ebnn.geometry import (
 def _frozen(array: object, dtype: type) -> np.ndarray | None:
     if array is None:
         return None
-    copy = np.array(array, dtype=dtype)
+    given = np.asarray(array)
+    with np.errstate(invalid="ignore"):  # NaN and infinity do not survive the comparison
+        copy = given.astype(dtype)
+    if not (copy == given).all():
+        raise NetworkError(f"values must be {np.dtype(dtype)}, got some like {given[copy != given][0]}")
     copy.setflags(write=False)
     return copy
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ebnn.errors import NetworkError
 from ebnn.geometry import Geometry, Value, filter_bytes, filter_taps, value_bytes
 from ebnn.network import Network, Node
 from ebnn.ops import Op
+
+MAX_SCRATCH = 4 * 65535
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,19 @@ def _place(blocks: list[_Block]) -> list[int]:
 
 
 def make_plan(network: Network) -> Plan:
-    """Lay out the outputs and the scratch of every node."""
+    """Lay out the outputs and the scratch of every node.
+
+    Raises:
+        NetworkError: a node needs more scratch than a record can say.
+    """
     nodes = range(len(network.nodes))
     outputs = [
         _Block(-(-value_bytes(network.values[k + 1]) // 4) * 4, k, _last_use(network, k + 1)) for k in nodes
     ]
     scratch = [_Block(_node_scratch(network, node), k, k) for k, node in enumerate(network.nodes)]
+    for node, block in zip(network.nodes, scratch, strict=True):
+        if block.size > MAX_SCRATCH:
+            raise NetworkError(f"{node.name or node.op}: {block.size} bytes of scratch, at most {MAX_SCRATCH}")
     offsets = _place(outputs + scratch)
     blocks = outputs + scratch
     size = max(offset + block.size for offset, block in zip(offsets, blocks, strict=True))

@@ -234,21 +234,31 @@ static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_scores_obj, 2, 3, model_scores);
 
-static void trace_crc(void *ctx, uint32_t node, const void *data, uint32_t size) {
-    mp_obj_tuple_t *tuple = ctx;
-    tuple->items[node] = mp_obj_new_int_from_uint(ebnn_crc32(0, data, size));
+// What trace() collects: a CRC-32 of each node's output, or what the caller's function returns after each node.
+typedef struct {
+    mp_obj_tuple_t *tuple;
+    mp_obj_t hook;
+} trace_t;
+
+static void trace_node(void *ctx, uint32_t node, const void *data, uint32_t size) {
+    trace_t *trace = ctx;
+    trace->tuple->items[node] = trace->hook != MP_OBJ_NULL ? mp_call_function_0(trace->hook)
+                                                           : mp_obj_new_int_from_uint(ebnn_crc32(0, data, size));
 }
 
-static mp_obj_t model_trace(mp_obj_t self_in, mp_obj_t input) {
-    ebnn_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    mp_obj_tuple_t *tuple = MP_OBJ_TO_PTR(mp_obj_new_tuple(self->net.node_count, NULL));
+static mp_obj_t model_trace(size_t n_args, const mp_obj_t *args) {
+    ebnn_model_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    trace_t trace = { MP_OBJ_TO_PTR(mp_obj_new_tuple(self->net.node_count, NULL)), MP_OBJ_NULL };
     for (size_t i = 0; i < self->net.node_count; i++) {
-        tuple->items[i] = mp_const_none;
+        trace.tuple->items[i] = mp_const_none;
     }
-    run_input(self, input, trace_crc, tuple);
-    return MP_OBJ_FROM_PTR(tuple);
+    if (n_args > 2) {
+        trace.hook = args[2];
+    }
+    run_input(self, args[1], trace_node, &trace);
+    return MP_OBJ_FROM_PTR(trace.tuple);
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(model_trace_obj, model_trace);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_trace_obj, 2, 3, model_trace);
 
 static mp_obj_t model_selftest(mp_obj_t self_in) {
     ebnn_model_obj_t *self = MP_OBJ_TO_PTR(self_in);

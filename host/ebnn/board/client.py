@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import re
 import struct
@@ -97,16 +98,19 @@ class AgentClient:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        # After a failure the line may be gone, and entering the raw REPL ends the agent as well.
         if kind is None:
             self.stop()
+        else:
+            # The line may be gone, or an answer be on its way: whoever comes next enters the raw REPL anew.
+            with contextlib.suppress(BoardError):
+                self.session.link.write(Frame(agent.QUIT).encode(self._text))
 
     def classify(self, image: bytes, want: int = 0) -> Answer:
         """Run one image (``hello.input_size`` bytes) on the board.
 
         ``want`` is agent.WANT_SCORES (values: the scores as int32), agent.WANT_TRACE (values: the CRC-32 of
         each node's output) or 0. Raises BoardError when the board refuses the image, has died, or gives no
-        sound answer after 8 tries.
+        sound answer after 8 tries or twice the timeout.
         """
         if len(image) != self.hello.input_size:
             raise BoardError(
@@ -124,21 +128,25 @@ class AgentClient:
 
     def _exchange(self, frame: Frame) -> Frame:
         data = frame.encode(self._text)
-        for _ in range(TRIES):
-            self.session.link.write(data)
+        first = time.monotonic()
+        for attempt in range(TRIES):
             start = time.monotonic()
-            answer = self._await_answer(frame.sequence)
+            if start - first >= 2 * self.timeout:
+                break
+            self.session.link.write(data)
+            answer = self._await_answer(frame.sequence, self._patience(attempt))
             if answer is not None:
                 self._longest = max(self._longest, time.monotonic() - start)
                 return answer
         raise BoardError(
-            f"{self.session.name}: no sound answer to image {frame.sequence} after {TRIES} tries ({self.faults})"
+            f"{self.session.name}: no sound answer to image {frame.sequence} within {TRIES} tries"
+            f" and {time.monotonic() - first:.1f} s ({self.faults})"
         )
 
-    def _await_answer(self, sequence: int) -> Frame | None:
+    def _await_answer(self, sequence: int, timeout: float) -> Frame | None:
         """Return the answer to ``sequence``, or None when the frame has to be sent again (counted)."""
         damaged = self._decoder.damaged
-        for frame in self._receive(self._patience()):
+        for frame in self._receive(timeout):
             if frame.kind == agent.NAK:
                 self.faults.refused += 1
                 return None
@@ -153,11 +161,11 @@ class AgentClient:
             self.faults.timeouts += 1
         return None
 
-    def _patience(self) -> float:
-        """Seconds to wait for an answer: once some have come, far less than the slowest board might need."""
+    def _patience(self, attempt: int) -> float:
+        """Seconds to wait for an answer: at first as for the slowest board, later little, growing with each try."""
         if not self._longest:
             return self.timeout
-        return min(self.timeout, max(SHORTEST_WAIT, PATIENCE * self._longest))
+        return min(self.timeout, max(SHORTEST_WAIT, PATIENCE * self._longest) * 2**attempt)
 
     def _await_hello(self) -> Hello:
         for frame in self._receive(START_TIMEOUT):

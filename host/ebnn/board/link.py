@@ -212,7 +212,7 @@ def _connect(target: Target, process: BoardProcess, address: Callable[[], str | 
                     return Opened(_open_port(target.name, name, target.talk.baud), process)
                 except BoardError as error:
                     problem = str(error)
-            time.sleep(0.01)
+            time.sleep(0.002)
         raise BoardError(f"{target.name}: {process.name} is running but cannot be reached: {problem}")
     except BaseException:
         process.stop()
