@@ -30,7 +30,7 @@ venv_works() {  # scripts of a venv hold its path, so a copied or moved one does
     [ ! -e "$unfinished" ] && "$venv/bin/python" -c '' 2>/dev/null && grep -qF "$venv" "$venv/bin/activate"
 }
 
-cc_works() { echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1; }
+gcc_works() { echo "#include <stdio.h>" | gcc -E - >/dev/null 2>&1; }
 
 arm_works() {  # without newlib the compiler prints the bare name back
     have arm-none-eabi-gcc && [ "$(arm-none-eabi-gcc -print-file-name=libc.a)" != libc.a ]
@@ -38,7 +38,7 @@ arm_works() {  # without newlib the compiler prints the bare name back
 
 missing() {  # PYTHON CC ARM QEMU CERTIFICATES: prints those of these packages whose work nothing here does
     venv_works || find_python || echo "$1"
-    cc_works || echo "$2"
+    gcc_works || echo "$2"
     [ "$level" = firmware ] || return 0
     arm_works || echo "$3"
     have qemu-system-arm || echo "$4"

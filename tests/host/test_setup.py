@@ -19,7 +19,7 @@ ROOT = repo_root()
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
 # What setup.sh calls before it installs anything; python3 is added.
-SHELL_PROGRAMS = ("sh", "cat", "cc", "dirname", "grep", "paste", "sed", "tr")
+SHELL_PROGRAMS = ("sh", "cat", "dirname", "gcc", "grep", "paste", "sed", "tr")
 
 
 def pins(name: str) -> list[tuple[Requirement, int]]:
@@ -95,7 +95,7 @@ def test_missing_programs_are_named_in_one_line(bare: Path) -> None:
     said = run_setup(bare)
     assert said.startswith("error: missing, install with your package manager: arm-none-eabi-gcc with newlib, qemu-")
     assert said.count("\n") == 1
-    (bare / "bin" / "cc").unlink()
+    (bare / "bin" / "gcc").unlink()
     (bare / "bin" / "python3").unlink()
     assert "Python 3.10 to 3.13 with venv, a C compiler, arm-none-eabi-gcc" in run_setup(bare)
 
