@@ -59,6 +59,15 @@ def test_random_networks(device: Session, random_cases: list[Case]) -> None:
     assert len(cases) > 10
 
 
+def test_trace_with_a_function_of_ones_own(device: Session) -> None:
+    case = built.frozen_case()
+    device.exec(f"x = {case.runs[0].data!r}\nseen = []\ndef hook():\n    seen.append(1)\n    return len(seen)")
+    count = len(decode(case.blob).network.nodes)
+    assert device.eval("ebnn.load().trace(x, hook)") == tuple(range(1, count + 1))
+    assert "TypeError" in raised(device, "ebnn.load().trace(x, 5)")
+    assert device.eval("ebnn.infer(x)") == case.runs[0].prediction
+
+
 def test_frozen_model(device: Session) -> None:
     case = built.frozen_case()
     for run in case.runs:
@@ -138,7 +147,8 @@ def test_newer_format(device: Session) -> None:
 
 
 def test_no_model_module(device: Session) -> None:
-    device.exec("p = sys.path[:]\nsys.path[:] = []\nsys.modules.pop('ebnn_model', 0)\nsys.modules.pop('ebnn_default', 0)")
+    device.exec("p = sys.path[:]\nsys.path[:] = []")
+    device.exec("for name in ('ebnn_model', 'ebnn_default'): sys.modules.pop(name, 0)")
     try:
         text = raised(device, "ebnn.infer(b'')")
     finally:
