@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from boardkit import Board, Problem
 
-from ebnn.board import agent, client
+from ebnn.board import agent
 from ebnn.board.client import AgentClient, Faults
 from ebnn.board.frames import Frame
 from ebnn.board.session import RemoteError, Session
@@ -91,11 +91,9 @@ def test_answers_are_the_simulators(board: Board, problem: Problem) -> None:
     assert session.eval("1 + 1") == 2
 
 
-def test_base64_lines_do_as_well(board: Board, problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base64_lines_do_as_well(board: Board, problem: Problem) -> None:
     session = board.session()
-    load = client._load_agent
-    monkeypatch.setattr(client, "_load_agent", lambda session: (load(session)[0], True))
-    with AgentClient(session, model=problem.blob) as running:
+    with AgentClient(session, model=problem.blob, text=True) as running:
         _check_all(running, problem, 3)
         session.link.port = BadPort(session.link.port, _noise(5000, 1), _noise(500, 2))
         _check_all(running, problem, 12)
@@ -141,7 +139,7 @@ def test_a_line_that_damages_all_is_given_up(unix: Board, problem: Problem) -> N
     session = unix.session()
     with AgentClient(session, model=problem.blob) as running:
         session.link.port = BadPort(session.link.port, _flip(100))
-        with pytest.raises(BoardError, match="no sound answer to image 1 after 8 tries .*refused=8"):
+        with pytest.raises(BoardError, match="no sound answer to image 1 within 8 tries and .*refused=8"):
             running.classify(problem.images[0].tobytes())
         session.link.port = session.link.port.good
         running.classify(problem.images[0].tobytes())
@@ -184,6 +182,17 @@ def test_an_agent_that_was_left_alone_gives_the_board_back(board: Board, problem
     session = Session(session.link)
     assert session.eval("1 + 1") == 2
     assert session.link.process.pid == pid
+
+
+def test_a_board_that_hangs_is_given_up(unix: Board, problem: Problem) -> None:
+    session = unix.session()
+    with AgentClient(session, model=problem.blob, timeout=0.5) as running:
+        running.classify(problem.images[0].tobytes())
+        os.kill(session.link.process.pid, signal.SIGSTOP)
+        with pytest.raises(BoardError, match="no sound answer to image 2 within 8 tries and .* s .*timeouts="):
+            running.classify(problem.images[1].tobytes())
+        os.kill(session.link.process.pid, signal.SIGCONT)
+        assert running.classify(problem.images[2].tobytes()).label == problem.scores[2].argmax()
 
 
 def test_an_agent_that_raises_is_reported(unix: Board, problem: Problem) -> None:

@@ -97,6 +97,20 @@ def test_a_run_that_was_killed_goes_on(board: Board, problem: Problem, tmp_path:
     assert out.read_bytes().startswith(torn[: torn.rindex(b"\n") + 1])
 
 
+def test_a_run_that_a_person_stopped_goes_on(board: Board, problem: Problem, tmp_path: Path) -> None:
+    out, session = tmp_path / "results", board.session()
+
+    def stop_at_five(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(session, problem, out, _options(problem, progress=stop_at_five))
+    assert session.eval("1 + 1") == 2
+    assert _run(session, problem, out).mismatches == 0
+    assert [record["image"] for record in _records(out)[1:]] == list(range(24))
+
+
 def test_a_finished_run_is_not_run_again(unix: Board, problem: Problem, tmp_path: Path) -> None:
     out = tmp_path / "results"
     first = _run(unix.session(), problem, out)

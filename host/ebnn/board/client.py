@@ -76,21 +76,24 @@ class AgentClient:
 
     ``count`` is the counter to use (the session must have been opened with counting), else microseconds
     are taken where the board has them; ``timeout`` is in seconds, for the slowest answer; ``model`` is sent to
-    run instead of the board's own ``ebnn_model``. ``hello`` is there once the agent runs.
+    run instead of the board's own ``ebnn_model``; ``text`` sends frames as lines of base64 even where the board
+    takes binary ones (for a line that is not 8-bit clean). ``hello`` is there once the agent runs.
     """
 
     session: Session
     count: Count | None = None
     timeout: float = 20.0
     model: bytes | None = None
-    faults: Faults = field(default_factory=Faults)
-    hello: Hello | None = None
+    text: bool = False
+    faults: Faults = field(default_factory=Faults, init=False)
+    hello: Hello | None = field(default=None, init=False)
 
     def __enter__(self) -> AgentClient:
         self._sequence = 0
         self._longest = 0.0
         self._frames: deque[Frame] = deque()
-        call, self._text = _load_agent(self.session)
+        call, buffered = _load_agent(self.session)
+        self._text = self.text or not buffered
         self._decoder = Decoder(self._text)
         blob = _send_model(self.session, self.model)
         self.session.begin(f"{call}({_counter(self.count)}, {self._text}, {blob})")
@@ -196,7 +199,7 @@ class AgentClient:
 
 
 def _load_agent(session: Session) -> tuple[str, bool]:
-    """Make the agent callable on the board; return how to call it, and whether frames must be text."""
+    """Make the agent callable on the board; return how to call it, and whether it can read binary frames."""
     try:
         buffered = session.eval("hasattr(__import__('sys').stdin, 'buffer')")
         version = session.eval("__import__('ebnn_agent').VERSION")
@@ -205,9 +208,9 @@ def _load_agent(session: Session) -> tuple[str, bool]:
             raise
         version = None
     if version == agent.VERSION:
-        return "__import__('ebnn_agent').run", not buffered
+        return "__import__('ebnn_agent').run", buffered
     session.exec(_source())
-    return "run", not buffered
+    return "run", buffered
 
 
 def _source() -> str:
