@@ -15,6 +15,7 @@ import pytest
 from ebnn.errors import ConfigError, DataError
 from ebnn.train import BatchNorm, Config, build, chainer, checkpoint, config, data, fit, loop, recipes, train
 from ebnn.train.augment import shifted
+from ebnn.train.evaluate import accuracy, estimate_statistics
 from ebnn.train.schedule import warm_cosine
 
 SMALL = Config(arch="4c3-p2-10", epochs=3, batch=32, lr=0.03, seed=7, shift=1, smoothing=0.1)
@@ -108,8 +109,8 @@ def test_files_of_a_run(few: data.Dataset, tmp_path: Path) -> None:
     assert metrics["held_out_accuracy"] == best
     assert result.epochs[metrics["selected_epoch"] - 1].held_out_accuracy == best
     training, held_out = few.split()
-    assert best == loop.evaluate(result.chain, few.x_train[held_out], few.y_train[held_out])
-    assert metrics["test_accuracy"] == loop.evaluate(result.chain, few.x_test, few.y_test)
+    assert best == accuracy(result.chain, few.x_train[held_out], few.y_train[held_out])
+    assert metrics["test_accuracy"] == accuracy(result.chain, few.x_test, few.y_test)
     assert metrics["dataset_sha256"] == few.sha256
 
 
@@ -171,7 +172,7 @@ def test_training_learns_and_keeps_latents_inside(few: data.Dataset) -> None:
 
 def test_statistics_are_those_of_the_final_weights(few: data.Dataset) -> None:
     chain = build("4c3-p2-10", few.shape)
-    loop._estimate_statistics(chain, few.x_train)
+    estimate_statistics(chain, few.x_train)
     norm = next(link for link in chain.links() if isinstance(link, BatchNorm))
     sums = chain.conv1(few.x_train, pool=2).array
     np.testing.assert_allclose(norm.mean, sums.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-2)

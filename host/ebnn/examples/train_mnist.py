@@ -23,5 +23,5 @@ class Net(chainer.Chain):
 if __name__ == "__main__":
     numpy.random.seed(0)
     data = load("mnist")
-    result = fit(Net(), data, Config(epochs=10, lr=0.03), "build/my_mnist")
+    result = fit(Net(), data, Config(epochs=10, lr=0.12), "build/my_mnist")
     ebnn.export(result.chain, data.x_test, "build/my_mnist", data.labels, result.metrics)

@@ -24,15 +24,14 @@ from ebnn.train.augment import shifted
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config
 from ebnn.train.data import Dataset
-from ebnn.train.functions import Variable
-from ebnn.train.links import BatchNorm
+from ebnn.train.evaluate import accuracy, estimate_statistics
+from ebnn.train.losses import smoothed_cross_entropy
 from ebnn.train.parallel import one_blas_thread
 from ebnn.train.schedule import warm_cosine
 
 CHECKPOINT = "checkpoint.npz"
 LOG = "log.jsonl"
 CONFIG = "config.toml"
-EVALUATE_BATCH = 250
 ESTIMATE_IMAGES = 10_000  # for the batch norm statistics after each epoch
 
 HEADING = "epoch       lr    loss  train %  held-out %   best %  seconds"
@@ -141,15 +140,15 @@ class _Run:
 
     def _next_epoch(self) -> None:
         start, number = time.perf_counter(), len(self.epochs)
-        loss, accuracy = self._train_epoch(number)
-        _estimate_statistics(self.chain, self.data.x_train[self.training[:ESTIMATE_IMAGES]])
-        held_out = evaluate(self.chain, self.data.x_train[self.held_out], self.data.y_train[self.held_out])
+        loss, right = self._train_epoch(number)
+        estimate_statistics(self.chain, self.data.x_train[self.training[:ESTIMATE_IMAGES]])
+        held_out = accuracy(self.chain, self.data.x_train[self.held_out], self.data.y_train[self.held_out])
         before = self.epochs[-1].best_accuracy if self.epochs else -1.0
         if held_out > before:
             self.best = checkpoint.state_of(self.chain)
         rate = self._rate(number * self.steps)
         seconds = time.perf_counter() - start
-        self.epochs.append(Epoch(number + 1, rate, loss, accuracy, held_out, max(before, held_out), seconds))
+        self.epochs.append(Epoch(number + 1, rate, loss, right, held_out, max(before, held_out), seconds))
         self._save()
 
     def _rate(self, step: int) -> float:
@@ -245,7 +244,7 @@ class _Run:
             "selected_epoch": best.epoch,
             "held_out_accuracy": best.held_out_accuracy,
             "last_epoch_held_out_accuracy": last,
-            "test_accuracy": evaluate(self.chain, self.data.x_test, self.data.y_test),
+            "test_accuracy": accuracy(self.chain, self.data.x_test, self.data.y_test),
             "train_seconds": sum(line.seconds for line in self.epochs),
         }
 
@@ -261,41 +260,3 @@ def _progress(steps: range, title: str) -> Iterator[int]:
     from tqdm import tqdm
 
     return tqdm(steps, desc=title, leave=False, disable=None, unit="batch")
-
-
-def smoothed_cross_entropy(logits: Variable, classes: np.ndarray, smoothing: float) -> Variable:
-    """Softmax cross entropy with targets (1 - smoothing) * one-hot + smoothing / classes.
-
-    Source: Szegedy et al., "Rethinking the Inception Architecture" (2016).
-    """
-    loss = chainer.functions.softmax_cross_entropy(logits, classes)
-    if not smoothing:
-        return loss
-    even = -chainer.functions.mean(chainer.functions.log_softmax(logits))
-    return (1 - smoothing) * loss + smoothing * even
-
-
-def batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Slices of ``EVALUATE_BATCH`` images."""
-    for start in range(0, len(images), EVALUATE_BATCH):
-        yield images[start : start + EVALUATE_BATCH]
-
-
-def evaluate(chain: chainer.Chain, images: np.ndarray, classes: np.ndarray) -> float:
-    """Share of the images that the chain, outside of training, puts into their class."""
-    with chainer.using_config("train", False), chainer.no_backprop_mode():
-        found = [chain(part).array.argmax(axis=1) for part in batches(images)]
-    return float((np.concatenate(found) == classes).mean())
-
-
-def _estimate_statistics(chain: chainer.Chain, images: np.ndarray) -> None:
-    """Set every batch norm's mean and variance to the average over batches of ``images`` with the present weights."""
-    norms = [link for link in chain.links() if isinstance(link, BatchNorm)]
-    decays = [link.decay for link in norms]
-    with chainer.using_config("train", True), chainer.no_backprop_mode():
-        for index, part in enumerate(batches(images)):
-            for link in norms:
-                link.decay = index / (index + 1)
-            chain(part)
-    for link, decay in zip(norms, decays, strict=True):
-        link.decay = decay

@@ -20,6 +20,7 @@ from ebnn.errors import ExportError
 from ebnn.geometry import MAX_BYTE, Geometry, Shape, Value
 from ebnn.network import Network, Node
 from ebnn.train.compat import chainer
+from ebnn.train.evaluate import batches
 from ebnn.train.functions import ScoresFunction
 from ebnn.train.trace import Call, calls, run
 
@@ -194,14 +195,13 @@ def _check_finite(call: Call) -> None:
             raise ExportError(f"{call.where}: its {name} is not finite, so it has no threshold")
 
 
-def predict_scores(chain: chainer.Chain, x: np.ndarray, batch: int = 250) -> np.ndarray:
+def predict_scores(chain: chainer.Chain, x: np.ndarray) -> np.ndarray:
     """The trainer's own integer scores, int32 (N, classes): what simulator and device must compute.
 
     Raises:
         ExportError: when the chain does not end with Scores.
     """
-    parts = [_integers(run(chain, x[start : start + batch])) for start in range(0, len(x), batch)]
-    return np.concatenate(parts)
+    return np.concatenate([_integers(run(chain, part)) for part in batches(x)])
 
 
 def _integers(y: chainer.Variable) -> np.ndarray:

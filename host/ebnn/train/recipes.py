@@ -11,8 +11,8 @@ FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
 SMALL_SIDE = 8  # a map of at most this size is pooled no further
 
 RECIPES = {
-    "mnist": Config(arch="16c5-p2-32c3-p2-10", epochs=20, lr=0.03),
-    "digits": Config(arch="32c3p1-p2-32c3-10", epochs=40, batch=32, lr=0.03),
+    "mnist": Config(arch="16c5-p2-32c3-p2-10", epochs=20, lr=0.12),
+    "digits": Config(arch="32c3p1-p2-32c3-10", epochs=40, batch=32, lr=0.06),
 }
 
 
@@ -23,7 +23,7 @@ def default(data: Dataset) -> Config:
     images = len(data.split()[0])
     batch = 128 if images >= 10_000 else 32
     epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, STEPS * batch // images))
-    return Config(arch=architecture(data.shape, len(data.labels)), epochs=epochs, batch=batch, lr=0.03)
+    return Config(arch=architecture(data.shape, len(data.labels)), epochs=epochs, batch=batch, lr=0.06)
 
 
 def architecture(shape: Shape, classes: int) -> str:
