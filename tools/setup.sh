@@ -9,9 +9,12 @@ level=${1:-host}
 venv=$(pwd)/.venv
 stamp=$venv/.ebnn-setup
 unfinished=$venv/.ebnn-unfinished
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+fail() { tail -n 4 "$log" >&2; die "$*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 usable() {
@@ -45,8 +48,6 @@ missing() {  # PYTHON CC ARM QEMU CERTIFICATES: prints those of these packages w
     [ -e /etc/ssl/cert.pem ] || [ -e /etc/ssl/certs/ca-certificates.crt ] || echo "$5"
 }
 
-apt_update() { $root apt-get update -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=10; }
-
 apt_missing() {
     missing 'python3 python3-venv' 'gcc libc6-dev' 'gcc-arm-none-eabi libnewlib-arm-none-eabi' \
         qemu-system-arm ca-certificates | tr '\n' ' '
@@ -59,12 +60,23 @@ apt_cost() {  # prints "12 MB to download, 34 MB on disk" for packages $@; fails
         paste -sd'|' - | sed 's/|/, /'
 }
 
+apt() {  # RETRIES ARGUMENTS: quiet, its errors in $log
+    retries=$1
+    shift
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -y -qq --no-install-recommends -o APT::Update::Error-Mode=any \
+        -o Acquire::Retries="$retries" -o Acquire::http::Timeout=10 "$@" >/dev/null 2>"$log"
+}
+
+apt_update() {
+    say "reading the package lists (apt-get update)"
+    apt 0 update || fail "apt cannot read its package lists"
+}
+
 apt_install() {  # $@ = packages
     if [ "$(id -u)" = 0 ]; then root=; elif sudo -n true 2>/dev/null; then root='sudo -n'; else root=no; fi
     if ! cost=$(apt_cost "$@"); then
         cost='sizes unknown: the package lists are empty'
         if [ "$root" != no ]; then
-            say "reading the package lists (apt-get update)"
             apt_update
             cost=$(apt_cost "$@") || die "apt does not know all of: $*"
         fi
@@ -72,11 +84,7 @@ apt_install() {  # $@ = packages
     [ "$root" != no ] ||
         die "missing${cost:+ ($cost)}, install with: sudo apt-get install --no-install-recommends $*"
     say "installing system packages: $* (with all they need $cost)"
-    set -- env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-    $root "$@" >/dev/null || {
-        say "once more, with fresh package lists"
-        apt_update && $root "$@" >/dev/null
-    } || die "apt could not install them (see above)"
+    apt 0 install "$@" || { apt_update && apt 2 install "$@"; } || fail "apt cannot install them"
 }
 
 system_packages() {
@@ -99,11 +107,8 @@ system_packages() {
 }
 
 pip() {  # its many warnings matter only where it fails
-    log=$venv/pip.log
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 2 --no-deps "$@" 2>"$log" || {
-        cat "$log" >&2
-        die "pip failed; where PyPI is out of reach, PIP_INDEX_URL or PIP_FIND_LINKS names a mirror"
-    }
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 2 --no-deps "$@" 2>"$log" ||
+        fail "pip failed; where PyPI is out of reach, PIP_INDEX_URL or PIP_FIND_LINKS names a mirror"
 }
 
 python_packages() {

@@ -19,7 +19,7 @@ ROOT = repo_root()
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
 # What setup.sh calls before it installs anything; python3 is added.
-SHELL_PROGRAMS = ("sh", "cat", "dirname", "gcc", "grep", "paste", "sed", "tr")
+SHELL_PROGRAMS = ("sh", "cat", "dirname", "gcc", "grep", "mktemp", "paste", "rm", "sed", "tr")
 
 
 def pins(name: str) -> list[tuple[Requirement, int]]:
