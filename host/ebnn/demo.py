@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ebnn import cost, firmware, measure
-from ebnn.board.bench import BenchOptions, Measurement, run_bench
+from ebnn.board.bench import BenchOptions, run_bench
 from ebnn.board.flash import flash
 from ebnn.board.session import Session, connect
 from ebnn.board.targets import Target
@@ -26,6 +26,7 @@ from ebnn.errors import BoardError
 from ebnn.files import repo_root
 from ebnn.footprint import engine_footprint
 from ebnn.format import decode
+from ebnn.report import speed
 
 TRACES = 32  # images whose every node is compared
 SAMPLES_SHOWN = 24  # in the report
@@ -99,7 +100,7 @@ class Run:
 
         config = recipes.default(self.dataset)
         self.config = config
-        self.folder = self.order.folder / self.dataset.name
+        self.folder = self.order.folder / f"{self.dataset.name}-{_key(self.dataset.sha256, config.to_toml())}"
         self.metrics = train_and_export(self.dataset, config, self.folder, self.say)
         self.model_path = self.folder / MODEL_FILE
         self.blob = self.model_path.read_bytes()
@@ -159,8 +160,8 @@ class Run:
 
     def _results(self) -> Path:
         """One file a model and firmware: what was classified with another is not taken over."""
-        key = hashlib.sha256((self.expected.model_sha256 + self.built.report["image_sha256"]).encode())
-        return self.folder / f"{self.order.target.name}-{key.hexdigest()[:12]}.jsonl"
+        key = _key(self.expected.model_sha256, self.built.report["image_sha256"])
+        return self.folder / f"{self.order.target.name}-{key}.jsonl"
 
     def report(self) -> dict:
         """The demo's report (see ebnn.report for the keys)."""
@@ -175,7 +176,7 @@ class Run:
             "transcript": self.transcript,
             "accuracy": self._accuracy(),
             "mismatches": self._mismatches(),
-            **instruction_facts(self.measured, self.order.target),
+            **speed(self.measured.to_json(), self.order.target.clock_hz),
             "bytes": self._bytes(),
             "network": cost.describe(self.model),
             **self._pictures(),
@@ -270,6 +271,11 @@ class Run:
         ]
 
 
+def _key(*parts: str) -> str:
+    """A short name for what results depend on, so that those of other inputs are not taken over."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
 def _short(path: Path) -> Path:
     root = repo_root()
     return path.relative_to(root) if path.is_relative_to(root) else path
@@ -304,18 +310,6 @@ def board_facts(target: Target) -> dict:
     """What a report says of a board."""
     names = ("name", "title", "kind", "cpu", "clock_hz", "ram", "rom")
     return {name: getattr(target, name) for name in names}
-
-
-def instruction_facts(found: Measurement, target: Target) -> dict:
-    """Counted instructions with the estimate that follows from the clock, or measured microseconds; never both."""
-    if found.instructions is None:
-        timed = found.microseconds
-        return {"timed_us": timed and {"min": timed.min, "median": timed.median, "max": timed.max}}
-    spread = found.instructions
-    return {
-        "instructions": {"min": spread.min, "median": spread.median, "max": spread.max, "count": found.images},
-        "estimated_ms": 1e3 * spread.median / target.clock_hz,
-    }
 
 
 def commit() -> str | None:

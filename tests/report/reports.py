@@ -84,6 +84,7 @@ def full_report() -> dict:
                        "device_vs_simulator": {"compared": 1000, "different": 0},
                        "traces": {"compared": 32, "different": 0}},
         "instructions": {"median": 1_234_567.0, "min": 1_230_000.0, "max": 1_240_000.0, "count": 1000},
+        "node_instructions": [800_000, 420_000, 14_567],
         "estimated_ms": 49.38,
         "timed_us": None,
         "bytes": {"model": totals["model_bytes"], "code": 5_812, "arena": totals["arena_bytes"], "input": 784,

@@ -9,7 +9,7 @@
 import struct
 import sys
 
-VERSION = 2
+VERSION = 3
 MAGIC = b"\xebN"
 HEAD = "<2sBBHHH"
 HEAD_SIZE = 10
@@ -20,7 +20,7 @@ TEXT_SIZE = 240  # room for a hello or an error
 
 IMAGE, QUIT = 73, 81  # from the host: I, Q
 HELLO, ANSWER, NAK, ERROR = 72, 65, 78, 69  # from the board: H, A, N, E
-WANT_SCORES, WANT_TRACE = 1, 2  # flags of an image
+WANT_SCORES, WANT_TRACE, WANT_CLOCK = 1, 2, 4  # flags of an image
 
 
 class Damaged(Exception):
@@ -47,7 +47,7 @@ class Agent:
         self.image = memoryview(self.body)[:size]
         self.scores = array.array("i", model.scores(self.image))
         self.nodes = len(model.trace(self.image))
-        room = max(TEXT_SIZE, RESULT_SIZE + 4 * max(len(self.scores), self.nodes))
+        room = max(TEXT_SIZE, RESULT_SIZE + 4 * max(len(self.scores), self.nodes + 1))
         self.out = bytearray(HEAD_SIZE + room + CRC_SIZE)
 
     def serve(self, hello):
@@ -138,6 +138,8 @@ class Agent:
             values = self.scores
         elif flags & WANT_TRACE:
             values = self.model.trace(self.image)
+        elif flags & WANT_CLOCK:
+            values = (self.clock.now(),) + self.model.trace(self.image, self.clock.now)
         struct.pack_into(RESULT, self.out, HEAD_SIZE, label, flags, len(values), ticks, self.crc32(self.scores))
         at = HEAD_SIZE + RESULT_SIZE
         for value in values:

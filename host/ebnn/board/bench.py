@@ -59,6 +59,7 @@ class Measurement:
 
     ``mismatches`` counts images whose scores or prediction differ from the expected, ``node_mismatches``
     those with a differing node; None where nothing was expected. ``first_mismatch`` describes the first.
+    ``node_instructions`` are those of each node on the first image, None where the board cannot count.
     ``seconds`` and ``images_per_second`` are the harness's wall time, line included.
     """
 
@@ -71,6 +72,7 @@ class Measurement:
     node_mismatches: int | None
     first_mismatch: str | None
     instructions: Spread | None
+    node_instructions: tuple[float, ...] | None
     microseconds: Spread | None
     retries: int
     seconds: float
@@ -154,6 +156,8 @@ def _measure(client: AgentClient, index: int, image: np.ndarray, options: BenchO
     record = {"image": index, "predicted": answer.label, "scores_crc": answer.scores_crc, "ticks": answer.ticks}
     if traced:
         record["nodes"] = list(answer.values)
+    if index == 0 and client.hello.unit == "count":
+        record["node_ticks"] = list(client.node_ticks(data))
     if _differs(record, index, options):
         record["scores"] = list(client.classify(data, agent.WANT_SCORES).values)
     record["seconds"] = round(time.monotonic() - start, 6)
@@ -201,6 +205,7 @@ def _summary(
         node_mismatches=None if options.expected_nodes is None else len(nodes),
         first_mismatch=_first_mismatch(wrong, nodes, ordered),
         instructions=_instructions(ticks, header["unit"], options.count),
+        node_instructions=_node_instructions(ordered[0], options.count),
         microseconds=_spread(ticks) if header["unit"] == "us" else None,
         retries=sum(record["retries"] for record in ordered),
         seconds=seconds,
@@ -213,6 +218,12 @@ def _instructions(ticks: np.ndarray, unit: str, count: Count | None) -> Spread |
     if unit != "count" or count is None:
         return None
     return _spread(np.round(ticks * count.instructions(1)))
+
+
+def _node_instructions(record: dict[str, Any], count: Count | None) -> tuple[float, ...] | None:
+    if count is None or "node_ticks" not in record:
+        return None
+    return tuple(round(count.instructions(ticks)) for ticks in record["node_ticks"])
 
 
 def _spread(values: np.ndarray) -> Spread:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import itertools
 import re
 import struct
 import time
@@ -112,8 +113,9 @@ class AgentClient:
         """Run one image (``hello.input_size`` bytes) on the board.
 
         ``want`` is agent.WANT_SCORES (values: the scores as int32), agent.WANT_TRACE (values: the CRC-32 of
-        each node's output) or 0. Raises BoardError when the board refuses the image, has died, or gives no
-        sound answer after 8 tries or twice the timeout.
+        each node's output), agent.WANT_CLOCK (values: readings of the clock, see ``node_ticks``) or 0. Raises
+        BoardError when the board refuses the image, has died, or gives no sound answer after 8 tries or twice
+        the timeout.
         """
         if len(image) != self.hello.input_size:
             raise BoardError(
@@ -123,6 +125,14 @@ class AgentClient:
         frame = Frame(agent.IMAGE, self._sequence, image, want)
         answer = self._exchange(frame)
         return _answer(answer, self.hello.overhead)
+
+    def node_ticks(self, image: bytes) -> tuple[int, ...]:
+        """Ticks that each node of the model takes on one image, by readings of the counter after each node."""
+        readings = self.classify(image, agent.WANT_CLOCK).values
+        mask = (1 << self.count.bits) - 1 if self.count else 0xFFFFFFFF
+        sign = -1 if self.count and self.count.down else 1
+        steps = [sign * (after - before) & mask for before, after in itertools.pairwise(readings)]
+        return tuple(max(0, step - self.hello.overhead) for step in steps)
 
     def stop(self) -> None:
         """End the agent; the board is at its raw REPL again."""

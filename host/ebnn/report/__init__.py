@@ -17,6 +17,7 @@ Estimates and measurements never share a column. Names, labels and transcripts a
 | ``mismatches`` | ``simulator_vs_trainer``, ``c_vs_simulator``, ``device_vs_simulator`` (images), ``traces`` (images \
 whose every node was compared): ``compared``, ``different``, or null; ``different`` may be null: not compared |
 | ``instructions`` | counted, of one inference: ``median``, ``min``, ``max``, and the ``count`` of inferences |
+| ``node_instructions`` | counted, of each layer on one image; empty where that was not counted |
 | ``estimated_ms`` | of the median at the board's ``clock_hz``, one instruction a cycle: an estimate |
 | ``timed_us`` | measured by the board's clock, of one inference: ``median``, ``min``, ``max``, or null |
 | ``bytes`` | ``model``, ``code``, ``arena``, ``input``, ``stack``, ``heap_free`` and more; each may be null |

@@ -61,4 +61,8 @@ def speed(measured: Mapping[str, Any], clock_hz: float | None) -> dict:
     if not counted:
         return {"timed_us": dict(timed) if timed else None}
     estimate = 1e3 * counted["median"] / clock_hz if clock_hz else None
-    return {"instructions": {**counted, "count": measured["images"]}, "estimated_ms": estimate}
+    return {
+        "instructions": {**counted, "count": measured["images"]},
+        "node_instructions": list(measured.get("node_instructions") or ()),
+        "estimated_ms": estimate,
+    }

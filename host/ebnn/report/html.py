@@ -15,6 +15,7 @@ _PLOTS = {
     "training": plots.training,
     "bytes": plots.byte_plot,
     "macs": plots.mac_plot,
+    "instructions": plots.instruction_plot,
 }
 
 

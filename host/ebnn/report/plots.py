@@ -156,6 +156,13 @@ def mac_plot(report: Mapping) -> str:
     return _bars("multiply-accumulates of an inference", [cost.layer_name(layer) for layer in layers], series, legend)
 
 
+def instruction_plot(report: Mapping) -> str:
+    """Counted instructions of an inference: a bar a layer."""
+    names = [cost.layer_name(layer) for layer in report["network"]["layers"]]
+    series = {"accent": list(report["node_instructions"])}
+    return _bars("instructions of an inference", names, series, {"accent": "counted on the board"})
+
+
 def _bars(title: str, names: list[str], series: dict[str, list[float]], legend: dict[str, str]) -> str:
     """Stacked bars across; a series is called by its colour, or by what ``legend`` says."""
     places = range(len(names))

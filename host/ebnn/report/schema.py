@@ -42,6 +42,7 @@ SCHEMA: dict[str, Any] = {
         "traces?": COMPARED,
     },
     "instructions": Maybe({**SPREAD, "count": int}),
+    "node_instructions": [NUMBER],
     "estimated_ms": Maybe(NUMBER),
     "timed_us": Maybe(SPREAD),
     "bytes": {f"{name}?": Maybe(int) for name in ("model", "code", "arena", "input", "stack", "heap_free")},
@@ -119,6 +120,9 @@ def _contradictions(report: Mapping) -> Iterator[str]:
         yield f"report.confusion must have {len(confusion)} columns, as it has rows"
     if labels and confusion and len(labels) != len(confusion):
         yield f"report.confusion has {len(confusion)} classes, report.labels {len(labels)}"
+    nodes, layers = report.get("node_instructions", ()), report.get("network", {}).get("layers", ())
+    if nodes and layers and len(nodes) != len(layers):
+        yield f"report.node_instructions has {len(nodes)} entries, report.network {len(layers)} layers"
     for index, sample in enumerate(report.get("samples", ())):
         for key in ("label", "answer"):
             if labels and not 0 <= sample[key] < len(labels):

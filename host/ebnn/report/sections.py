@@ -241,6 +241,10 @@ def _speed(report: Mapping) -> Section | None:
     if report.get("estimated_ms") is not None:
         rule = "if every instruction took one cycle; real cores need more"
         blocks.append(Note(f"Estimate, not measured: {_estimate(report)}, {rule}."))
+    if report.get("node_instructions") and report.get("network"):
+        names = [cost.layer_name(layer) for layer in report["network"]["layers"]]
+        rows = zip(names, map(_count, report["node_instructions"]), strict=True)
+        blocks.append(Table("", ("layer", "instructions on the first image"), tuple(rows)))
     if timed:
         row = ("time", *(milliseconds(timed[key] / 1e3) for key in ("median", "min", "max")))
         blocks.append(Table("", ("of an inference, measured", "median", "min", "max"), (row,)))
@@ -322,7 +326,8 @@ def _network(report: Mapping) -> Section | None:
     facts = report.get("network")
     if not facts:
         return None
-    return Section("Network", (Code(cost.summary(facts)), *cost.tables(facts)), figures=("bytes", "macs"))
+    work = "instructions" if report.get("node_instructions") else "macs"
+    return Section("Network", (Code(cost.summary(facts)), *cost.tables(facts)), figures=("bytes", work))
 
 
 def _training(report: Mapping) -> Section | None:
