@@ -58,6 +58,10 @@ def test_instructions_and_microseconds_are_kept_apart(boot, problem: Problem, tm
         emulated.session(counting=True), problem, tmp_path / "a", _options(problem, count=emulated.target.count)
     )
     timed = _run(unix.session(), problem, tmp_path / "b")
+    first, second, last = counted.node_instructions
+    assert first > second > last > 0
+    assert abs(first + second + last - counted.instructions.median) < 0.01 * counted.instructions.median
+    assert timed.node_instructions is None
     assert counted.microseconds is None
     assert 0 < counted.instructions.min <= counted.instructions.median <= counted.instructions.max
     assert timed.instructions is None

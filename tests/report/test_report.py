@@ -357,8 +357,9 @@ def test_text_needs_neither_package() -> None:
 def measurement(**changes: object) -> Measurement:
     facts = {
         "board": "b", "images": 4, "correct": 3, "accuracy": 0.75, "predictions": (0, 1, 2, 9), "mismatches": 0,
-        "node_mismatches": 0, "first_mismatch": None, "instructions": None, "node_instructions": None, "microseconds": None, "retries": 0,
-        "seconds": 1.0, "images_per_second": 4.0, "header": {"started": "2026-11-21T10:00:00Z"},
+        "node_mismatches": 0, "first_mismatch": None, "instructions": None, "node_instructions": None,
+        "microseconds": None, "retries": 0, "seconds": 1.0, "images_per_second": 4.0,
+        "header": {"started": "2026-11-21T10:00:00Z"},
     }  # fmt: skip
     return Measurement(**(facts | changes))
 

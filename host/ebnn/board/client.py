@@ -126,13 +126,19 @@ class AgentClient:
         answer = self._exchange(frame)
         return _answer(answer, self.hello.overhead)
 
-    def node_ticks(self, image: bytes) -> tuple[int, ...]:
-        """Ticks that each node of the model takes on one image, by readings of the counter after each node."""
-        readings = self.classify(image, agent.WANT_CLOCK).values
+    def node_ticks(self, image: bytes) -> tuple[float, ...]:
+        """Ticks that each node of the model takes on one image, by readings of the counter after each node.
+
+        Reading costs ticks, too: what this run took longer than a plain one, an equal part for each node, is
+        taken off, so the sum is the plain run's.
+        """
+        answer = self.classify(image, agent.WANT_CLOCK)
+        readings = answer.values
         mask = (1 << self.count.bits) - 1 if self.count else 0xFFFFFFFF
         sign = -1 if self.count and self.count.down else 1
         steps = [sign * (after - before) & mask for before, after in itertools.pairwise(readings)]
-        return tuple(max(0, step - self.hello.overhead) for step in steps)
+        reading = (sum(steps) - answer.ticks) / len(steps)
+        return tuple(step - reading for step in steps)
 
     def stop(self) -> None:
         """End the agent; the board is at its raw REPL again."""
