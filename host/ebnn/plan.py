@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ebnn.bits import pixel_stride
 from ebnn.errors import NetworkError
 from ebnn.geometry import Geometry, Value, filter_bytes, filter_taps, value_bytes
 from ebnn.network import Network, Node
-from ebnn.ops import Op
+from ebnn.ops import LANES_CHUNK_MAX, LANES_SUM_BYTES, LANES_TABLE_BYTES, LANES_TAPS_MAX, LANES_TILE, Op
 
 MAX_SCRATCH = 4 * 65535
 
@@ -44,8 +45,24 @@ def scratch_bytes(op: Op, source: Value, geometry: Geometry) -> int:
     return filter_bytes(op, source, geometry) if gathers and source.dtype == "bits" else 0
 
 
-def _node_scratch(network: Network, node: Node) -> int:
-    return scratch_bytes(node.spec, network.values[node.inputs[0]], node.geometry)
+def lanes_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> tuple[int, int] | None:
+    """Least and most scratch that the lanes kernel makes use of; None where it is not made for the node."""
+    if op.source != "conv" or source.dtype != "bits" or filter_taps(op, source, geometry) > LANES_TAPS_MAX:
+        return None
+    row = filter_bytes(op, source, geometry)
+    patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else LANES_TILE * row
+    fixed = LANES_SUM_BYTES * filters + patches
+    return fixed + LANES_TABLE_BYTES, fixed + LANES_TABLE_BYTES * min(LANES_CHUNK_MAX, row // 4)
+
+
+def _node_scratch(network: Network, node: Node, fit: str) -> int:
+    """Scratch of a node under a fit: what the plain kernel needs, or what the fast ones can use."""
+    source = network.values[node.inputs[0]]
+    plain = scratch_bytes(node.spec, source, node.geometry)
+    lanes = lanes_bytes(node.spec, source, node.geometry, node.filters)
+    if lanes is None or fit == "small":
+        return plain
+    return max(plain, lanes[fit == "fast"])
 
 
 def _last_use(network: Network, value: int) -> int:
@@ -73,7 +90,7 @@ def _place(blocks: list[_Block]) -> list[int]:
     return [placed[index] for index in range(len(blocks))]
 
 
-def make_plan(network: Network) -> Plan:
+def make_plan(network: Network, fit: str = "small") -> Plan:
     """Lay out the outputs and the scratch of every node.
 
     Raises:
@@ -83,7 +100,7 @@ def make_plan(network: Network) -> Plan:
     outputs = [
         _Block(-(-value_bytes(network.values[k + 1]) // 4) * 4, k, _last_use(network, k + 1)) for k in nodes
     ]
-    scratch = [_Block(_node_scratch(network, node), k, k) for k, node in enumerate(network.nodes)]
+    scratch = [_Block(_node_scratch(network, node, fit), k, k) for k, node in enumerate(network.nodes)]
     for node, block in zip(network.nodes, scratch, strict=True):
         if block.size > MAX_SCRATCH:
             raise NetworkError(f"{node.name or node.op}: {block.size} bytes of scratch, at most {MAX_SCRATCH}")

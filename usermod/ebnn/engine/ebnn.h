@@ -52,6 +52,8 @@ typedef struct {
 typedef struct {
     uint8_t source, input, flags;
     uint8_t from; // the value that it reads
+    uint8_t kernel_index; // in the engine's table of kernels
+    uint8_t word_pixels; // whether an input pixel is one or more whole words
     uint16_t filters;
     ebnn_window_t kernel, pool;
     ebnn_value_t output;
@@ -60,6 +62,7 @@ typedef struct {
     uint32_t taps; // weights of a filter
     uint32_t weights, numbers, flips; // offsets in the model; flips 0: none
     uint32_t out, scratch; // offsets in the arena
+    uint32_t scratch_size;
 } ebnn_node_t;
 
 typedef struct {

@@ -2,6 +2,8 @@
 #ifndef EBNN_CORE_H
 #define EBNN_CORE_H
 
+#include <string.h>
+
 #include "ebnn.h"
 
 enum { EBNN_SOURCE_CONV, EBNN_SOURCE_DENSE, EBNN_SOURCE_POOL };
@@ -32,5 +34,115 @@ static inline int32_t ebnn_number(const ebnn_node_t *node, const uint8_t *number
 
 // Bytes that a value takes in memory.
 uint32_t ebnn_value_size(const ebnn_value_t *value);
+
+// Everything that the kernels of one node share.
+typedef struct {
+    const ebnn_node_t *node;
+    const ebnn_value_t *in;
+    const uint8_t *input;
+    uint8_t *out;
+    uint8_t *scratch;
+    const uint8_t *weights;
+    const uint8_t *numbers;
+    const uint8_t *flips;
+    uint32_t in_stride; // bits of an input pixel
+    uint32_t out_stride; // bits of an output pixel
+    const ebnn_job_t *job;
+} ebnn_run_t;
+
+// The outputs first .. last whose windows hold a position; empty where first > last.
+typedef struct {
+    int32_t first, last;
+} ebnn_span_t;
+
+// A position of a map before the pool, with the outputs whose pool windows hold it.
+typedef struct {
+    uint32_t y, x;
+    ebnn_span_t rows, cols;
+} ebnn_cursor_t;
+
+// Move on to the next position that some window holds; 0 at the end of the map.
+int ebnn_cursor_next(const ebnn_run_t *run, ebnn_cursor_t *cursor);
+
+// OR the bits of channels `channel` and up at one position into every output whose window holds it.
+void ebnn_emit(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t channel, uint32_t bits);
+
+// A kernel: which scratch it needs for a node, how many positions it takes at once, and how it does them.
+typedef struct {
+    uint32_t tile;
+    uint32_t (*scratch)(const ebnn_node_t *node); // bytes, or UINT32_MAX where it is not made for the node
+    void (*run)(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
+} ebnn_kernel_t;
+
+// In the order of preference; the last one serves every node with the plain scratch of docs/SPEC.md, section 5.
+extern const ebnn_kernel_t ebnn_kernels[];
+
+// The first kernel whose scratch fits into that of the node, or EBNN_E_ARENA.
+int ebnn_choose_kernel(const ebnn_node_t *node);
+
+// ebnn_lanes.c
+uint32_t ebnn_lanes_scratch(const ebnn_node_t *node);
+void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
+
+// The sum of one filter over a patch that lies as the filter does.
+int32_t ebnn_filter_sum(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter);
+
+// Hits of `count` filters, at most 32, from `filter` on, as bits.
+uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count);
+
+// All taps of the kernel at a position -> a patch.
+void ebnn_gather(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint8_t *patch);
+
+static inline uint32_t ebnn_popcount(uint32_t x) {
+    x -= x >> 1 & 0x55555555UL;
+    x = (x & 0x33333333UL) + (x >> 2 & 0x33333333UL);
+    x = (x + (x >> 4)) & 0x0f0f0f0fUL;
+    x += x >> 8;
+    x += x >> 16;
+    return x & 0x3f;
+}
+
+// Combine up to 32 bits into a map at bit `place`: OR, or XOR.
+static inline void ebnn_put_bits(uint8_t *map, uint32_t place, uint32_t bits, int toggle) {
+    uint8_t *p = map + place / 8;
+    // Only pixel strides below 8 start inside of a byte, and they do not leave it.
+    bits <<= place % 8;
+    for (; bits != 0; bits >>= 8, p++) {
+        *p = (uint8_t)(toggle ? *p ^ bits : *p | bits);
+    }
+}
+
+static inline uint32_t ebnn_get_bits(const uint8_t *map, uint32_t place, uint32_t count) {
+    const uint8_t *p = map + place / 8;
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < count; i += 8) {
+        bits |= (uint32_t)*p++ << i;
+    }
+    bits >>= place % 8;
+    return bits & UINT32_MAX >> (32 - count);
+}
+
+// OR bits of one map into another that is 0 there.
+static inline void ebnn_copy_bits(uint8_t *to, uint32_t to_bit, const uint8_t *from, uint32_t from_bit, uint32_t count) {
+    if (((to_bit | from_bit | count) & 7) == 0) {
+        // Not memcpy: a model may lay its scratch over its input, which must give wrong scores at worst.
+        memmove(to + to_bit / 8, from + from_bit / 8, count / 8);
+        return;
+    }
+    while (count != 0) {
+        uint32_t room = 8 - (to_bit & 7), left = 8 - (from_bit & 7);
+        uint32_t step = room < left ? room : left;
+        step = step < count ? step : count;
+        uint32_t bits = (uint32_t)from[from_bit / 8] >> (from_bit & 7) & ((1U << step) - 1);
+        to[to_bit / 8] = (uint8_t)(to[to_bit / 8] | bits << (to_bit & 7));
+        to_bit += step;
+        from_bit += step;
+        count -= step;
+    }
+}
+
+static inline uint32_t ebnn_block(uint32_t channels, uint32_t first) {
+    return channels - first < 32 ? channels - first : 32;
+}
 
 #endif

@@ -227,15 +227,6 @@ static int in_arena(const ebnn_t *net, uint32_t start, uint32_t length) {
     return start % 4 == 0 && length <= net->arena_size && start <= net->arena_size - length;
 }
 
-// Scratch that the plain kernels use (docs/SPEC.md, section 5).
-static uint32_t plain_scratch(const ebnn_node_t *node) {
-    if (node->source == EBNN_SOURCE_CONV && node->input == EBNN_DTYPE_U8) {
-        return (node->taps + 3) / 4 * 4;
-    }
-    int gathers = node->source == EBNN_SOURCE_CONV || (node->source == EBNN_SOURCE_DENSE && node->from == 0);
-    return gathers && node->input == EBNN_DTYPE_BITS ? 4 * node->row_words : 0;
-}
-
 static int read_node(const ebnn_t *net, ebnn_node_t *nodes, uint32_t index, const blob_t *blob) {
     const uint8_t *record = blob->bytes + EBNN_HEADER_SIZE + EBNN_RECORD_SIZE * index;
     ebnn_node_t *node = &nodes[index];
@@ -269,12 +260,15 @@ static int read_node(const ebnn_t *net, ebnn_node_t *nodes, uint32_t index, cons
     }
     node->out = get32(record + 24);
     node->scratch = get32(record + 28);
-    uint32_t scratch = 4 * get16(record + 6);
-    if (!in_arena(net, node->out, ebnn_value_size(&node->output)) || !in_arena(net, node->scratch, scratch)
-        || scratch < plain_scratch(node)) {
+    node->scratch_size = 4 * get16(record + 6);
+    if (!in_arena(net, node->out, ebnn_value_size(&node->output))
+        || !in_arena(net, node->scratch, node->scratch_size)) {
         return EBNN_E_ARENA;
     }
-    return EBNN_OK;
+    node->word_pixels = ebnn_pixel_stride(in->channels) % 32 == 0;
+    rc = ebnn_choose_kernel(node);
+    node->kernel_index = (uint8_t)rc;
+    return rc < 0 ? rc : EBNN_OK;
 }
 
 // The offset behind a label, or 0 where it leaves the file.

@@ -1,0 +1,137 @@
+// The plain kernels, which serve every node: gather the taps of a position, then sum filter by filter. And the table of
+// all kernels.
+
+#include "ebnn_core.h"
+
+// The part of a kernel's width that lies inside of the input: taps first .. last - 1.
+static ebnn_span_t inside(int32_t start, int32_t kernel, int32_t size) {
+    ebnn_span_t span = { start < 0 ? -start : 0, size - start < kernel ? size - start : kernel };
+    if (span.last < span.first) {
+        span.last = span.first;
+    }
+    return span;
+}
+
+static void set_border(const ebnn_run_t *run, uint8_t *patch, uint32_t tap, uint32_t count) {
+    for (uint32_t end = tap + count; tap < end; tap++) {
+        for (uint32_t c = 0; c < run->in->channels; c++) {
+            uint32_t bit = tap * run->in_stride + c;
+            patch[bit / 8] = (uint8_t)(patch[bit / 8] | 1U << (bit & 7));
+        }
+    }
+}
+
+// One row of a kernel of a bits source -> the patch, which starts as all zeros.
+static void gather_bits(const ebnn_run_t *run, uint8_t *patch, uint32_t ky, int32_t y, int32_t x) {
+    uint32_t width = run->node->kernel.width, tap = ky * width, stride = run->in_stride;
+    ebnn_span_t cols = { 0, 0 };
+    if (y >= 0 && y < run->in->height) {
+        cols = inside(x, (int32_t)width, run->in->width);
+        uint32_t pixel = (uint32_t)(y * run->in->width + x + cols.first);
+        uint32_t to = (tap + (uint32_t)cols.first) * stride, count = (uint32_t)(cols.last - cols.first) * stride;
+        ebnn_copy_bits(patch, to, run->input, pixel * stride, count);
+    }
+    if (run->node->flags & EBNN_FLAG_BORDER_PLUS) {
+        set_border(run, patch, tap, (uint32_t)cols.first);
+        set_border(run, patch, tap + (uint32_t)cols.last, width - (uint32_t)cols.last);
+    }
+}
+
+// The same for a byte source; the patch starts as all border.
+static void gather_u8(const ebnn_run_t *run, uint8_t *patch, uint32_t ky, int32_t y, int32_t x) {
+    uint32_t channels = run->in->channels, width = run->node->kernel.width;
+    if (y < 0 || y >= run->in->height) {
+        return;
+    }
+    ebnn_span_t cols = inside(x, (int32_t)width, run->in->width);
+    uint32_t pixel = (uint32_t)(y * run->in->width + x + cols.first);
+    memmove(patch + (ky * width + (uint32_t)cols.first) * channels, run->input + pixel * channels,
+        (uint32_t)(cols.last - cols.first) * channels);
+}
+
+void ebnn_gather(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint8_t *patch) {
+    const ebnn_node_t *node = run->node;
+    int32_t y = (int32_t)(cursor->y * node->kernel.stride_h) - node->kernel.top;
+    int32_t x = (int32_t)(cursor->x * node->kernel.stride_w) - node->kernel.left;
+    if (node->input == EBNN_DTYPE_BITS) {
+        memset(patch, 0, 4 * node->row_words);
+        for (uint32_t ky = 0; ky < node->kernel.height; ky++) {
+            gather_bits(run, patch, ky, y + (int32_t)ky, x);
+        }
+    } else {
+        memset(patch, node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0, node->taps);
+        for (uint32_t ky = 0; ky < node->kernel.height; ky++) {
+            gather_u8(run, patch, ky, y + (int32_t)ky, x);
+        }
+    }
+}
+
+// Sum of w * x over bits: taps that agree minus taps that do not. Both operands are aligned.
+static int32_t sum_bits(const ebnn_node_t *node, const void *patch, const void *row) {
+    const uint32_t *x = patch, *w = row;
+    uint32_t mismatches = 0;
+    for (uint32_t i = 0; i < node->row_words; i++) {
+        mismatches += EBNN_POPCOUNT(x[i] ^ w[i]);
+    }
+    return (int32_t)(node->taps - 2 * mismatches);
+}
+
+// Sum of w * x over bytes.
+static int32_t sum_u8(const ebnn_node_t *node, const uint8_t *x, const uint8_t *w) {
+    uint32_t plus = 0, all = 0;
+    for (uint32_t left = node->taps; left != 0; w++) {
+        uint32_t step = left < 8 ? left : 8, bits = *w;
+        left -= step;
+        for (; step != 0; step--, bits >>= 1) {
+            uint32_t value = *x++;
+            all += value;
+            plus += value & (0 - (bits & 1));
+        }
+    }
+    return (int32_t)(2 * plus - all);
+}
+
+int32_t ebnn_filter_sum(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter) {
+    const ebnn_node_t *node = run->node;
+    const uint8_t *row = run->weights + 4 * node->row_words * filter;
+    return node->input == EBNN_DTYPE_BITS ? sum_bits(node, patch, row) : sum_u8(node, patch, row);
+}
+
+uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t acc = ebnn_filter_sum(run, patch, filter + i);
+        bits |= (uint32_t)(acc >= ebnn_number(run->node, run->numbers, filter + i)) << i;
+    }
+    return bits;
+}
+
+static uint32_t plain_scratch(const ebnn_node_t *node) {
+    if (node->source == EBNN_SOURCE_CONV && node->input == EBNN_DTYPE_U8) {
+        return (node->taps + 3) / 4 * 4;
+    }
+    int gathers = node->source == EBNN_SOURCE_CONV || (node->source == EBNN_SOURCE_DENSE && node->from == 0);
+    return gathers && node->input == EBNN_DTYPE_BITS ? 4 * node->row_words : 0;
+}
+
+static void run_plain(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
+    (void)count; // is 1
+    ebnn_gather(run, first, run->scratch);
+    for (uint32_t f = 0; f < run->node->filters; f += 32) {
+        ebnn_emit(run, first, f, ebnn_hit_bits(run, run->scratch, f, ebnn_block(run->node->filters, f)));
+    }
+}
+
+const ebnn_kernel_t ebnn_kernels[] = {
+    { 16, ebnn_lanes_scratch, ebnn_lanes_run },
+    { 1, plain_scratch, run_plain },
+};
+
+int ebnn_choose_kernel(const ebnn_node_t *node) {
+    for (size_t i = 0; i < sizeof(ebnn_kernels) / sizeof(ebnn_kernels[0]); i++) {
+        if (ebnn_kernels[i].scratch(node) <= node->scratch_size) {
+            return (int)i;
+        }
+    }
+    return EBNN_E_ARENA;
+}
