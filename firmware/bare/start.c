@@ -11,7 +11,9 @@ extern uint32_t bare_bss[], bare_bss_end[];
 
 #if defined(__riscv)
 
-__asm__(".section .vectors, \"ax\"\n"
+__asm__(".option push\n"
+        ".option arch, +zicsr\n"
+        ".section .vectors, \"ax\"\n"
         ".globl _start\n"
         "_start: la sp, bare_stack_top\n"
         "    la t0, bare_fault\n"
@@ -21,6 +23,7 @@ __asm__(".section .vectors, \"ax\"\n"
         "bare_fault: csrr a0, mepc\n"
         "    la sp, bare_stack_top\n"
         "    j bare_fault_at\n"
+        ".option pop\n"
         ".text\n");
 
 BARE_HARNESS static uint32_t semihost(uint32_t operation, const void *argument) {

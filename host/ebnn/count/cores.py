@@ -20,7 +20,8 @@ class Core:
         name: as in ``make bench CORE=name``.
         title: for tables.
         prefix: of the compiler's programs.
-        flags: that choose the core (compiling and linking).
+        flags: that choose the core for the compiler.
+        link: the same for the linker and its libraries.
         machine: QEMU's program and the arguments that choose the machine.
         flash: address of code and case.
         ram: address and bytes of memory for the arena and the stack.
@@ -30,6 +31,7 @@ class Core:
     title: str
     prefix: str
     flags: tuple[str, ...]
+    link: tuple[str, ...]
     machine: tuple[str, ...]
     flash: int
     ram: tuple[int, int]
@@ -43,13 +45,14 @@ class Core:
 def _arm(name: str, title: str, cpu: str, machine: tuple[str, ...], places: tuple[int, int, int]) -> Core:
     flags = ("-mthumb", f"-mcpu={cpu}", "-mfloat-abi=soft")
     flash, ram, size = places
-    return Core(name, title, "arm-none-eabi-", flags, ("qemu-system-arm", "-M", *machine), flash, (ram, size))
+    return Core(name, title, "arm-none-eabi-", flags, flags, ("qemu-system-arm", "-M", *machine), flash, (ram, size))
 
 
 def _riscv(name: str, title: str, arch: str, zbb: str) -> Core:
     flags = (f"-march={arch}", "-mabi=ilp32", "-specs=picolibc.specs")
+    link = ("-march=rv32imc", *flags[1:])  # GCC 12 finds no library for the arch with Zbb
     machine = ("qemu-system-riscv32", "-M", "virt", "-cpu", f"rv32,zbb={zbb}", "-bios", "none")
-    return Core(name, title, "riscv64-unknown-elf-", flags, machine, 0x80000000, (0x80800000, 4 * MIB))
+    return Core(name, title, "riscv64-unknown-elf-", flags, link, machine, 0x80000000, (0x80800000, 4 * MIB))
 
 
 _MPS2 = (0, 0x20000000, 4 * MIB)
@@ -62,8 +65,8 @@ CORES = (
     _arm("m4", "Cortex-M4", "cortex-m4", ("mps2-an386",), _MPS2),
     _arm("m7", "Cortex-M7", "cortex-m7", ("mps2-an500",), _MPS2),
     _arm("m33", "Cortex-M33", "cortex-m33", ("mps2-an505",), (0x10000000, 0x38000000, 4 * MIB)),
-    _riscv("rv32", "RV32IMC", "rv32imc_zicsr", "false"),
-    _riscv("rv32zbb", "RV32IMC + Zbb", "rv32imc_zicsr_zbb", "true"),
+    _riscv("rv32", "RV32IMC", "rv32imc", "false"),
+    _riscv("rv32zbb", "RV32IMC + Zbb", "rv32imc_zbb", "true"),
 )
 BY_NAME = {core.name: core for core in CORES}
 

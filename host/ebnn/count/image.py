@@ -153,7 +153,7 @@ def _link(core: Core, folder: Path, program: str, objects: list[Path], flags: li
     partial = target.with_suffix(f".{os.getpid()}.elf")
     run_tool(
         [
-            f"{core.prefix}gcc", *core.flags, "-nostartfiles", "-T", str(_bare("bare.ld")[0]), "-Wl,--gc-sections",
+            f"{core.prefix}gcc", *core.link, "-nostartfiles", "-T", str(_bare("bare.ld")[0]), "-Wl,--gc-sections",
             "-Wl,--no-warn-rwx-segments", *(f"-Wl,--defsym={name}={value:#x}" for name, value in places.items()),
             *map(str, objects), "-o", str(partial),
         ]
