@@ -1,7 +1,8 @@
 // A QEMU plugin that counts executed instructions between two functions of the guest.
 //
 // Arguments: out=FILE, begin=ADDRESS, end=ADDRESS, skip=ADDRESS and skip_end=ADDRESS of code that is not counted.
-// Each call of the function at `end` writes "count N" to FILE, then "at ADDRESS N" for every instruction that ran.
+// Each call of the function at `end` writes "count N" to FILE, then "at ADDRESS N" for every instruction that ran, and
+// "taken ADDRESS N" for every instruction after which the next one in memory did not follow.
 //
 // Counting goes by translated blocks: QEMU executes a block from its first instruction to its last unless an exception
 // leaves it in the middle, and the bench's images have neither interrupts nor faults. That needs only calls of the
@@ -26,13 +27,15 @@ void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, block_runs_
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 
 EXPORT int qemu_plugin_version = API_VERSION;
 
 typedef struct block {
     struct block *next;
-    uint64_t runs; // since `begin`
+    uint64_t runs, taken; // since `begin`; how often the block behind it in memory was not the next one
+    uint64_t start, end;
     size_t size; // instructions
     uint64_t addresses[];
 } block_t;
@@ -40,22 +43,43 @@ typedef struct block {
 static struct {
     FILE *out;
     uint64_t begin, end, skip, skip_end;
-    block_t *blocks;
+    block_t *blocks, *last;
     int counting;
 } state;
 
 static void count_runs(unsigned int cpu, void *data) {
     block_t *block = data;
     (void)cpu;
-    block->runs += (uint64_t)state.counting;
+    if (!state.counting) {
+        return;
+    }
+    block->runs++;
+    if (state.last != NULL && state.last->end != block->start) {
+        state.last->taken++;
+    }
+    state.last = block;
+}
+
+static void leave_last(void) {
+    if (state.last != NULL) {
+        state.last->taken++;
+        state.last = NULL;
+    }
+}
+
+static void bench_runs(unsigned int cpu, void *data) {
+    (void)cpu;
+    (void)data;
+    leave_last();
 }
 
 static void begin_runs(unsigned int cpu, void *data) {
     (void)cpu;
     (void)data;
     for (block_t *block = state.blocks; block != NULL; block = block->next) {
-        block->runs = 0;
+        block->runs = block->taken = 0;
     }
+    state.last = NULL;
     state.counting = 1;
 }
 
@@ -63,6 +87,7 @@ static void end_runs(unsigned int cpu, void *data) {
     uint64_t sum = 0;
     (void)cpu;
     (void)data;
+    leave_last();
     state.counting = 0;
     for (block_t *block = state.blocks; block != NULL; block = block->next) {
         sum += block->runs * block->size;
@@ -71,6 +96,10 @@ static void end_runs(unsigned int cpu, void *data) {
     for (block_t *block = state.blocks; block != NULL; block = block->next) {
         for (size_t i = 0; block->runs != 0 && i < block->size; i++) {
             fprintf(state.out, "at %" PRIx64 " %" PRIu64 "\n", block->addresses[i], block->runs);
+        }
+        if (block->taken != 0) {
+            uint64_t address = block->addresses[block->size - 1];
+            fprintf(state.out, "taken %" PRIx64 " %" PRIu64 "\n", address, block->taken);
         }
     }
     fflush(state.out);
@@ -99,6 +128,8 @@ static void block_translated(plugin_id_t id, struct qemu_plugin_tb *tb) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, end_runs, CALLBACK_READS_NO_REGISTERS, NULL);
     } else if (address < state.skip || address >= state.skip_end) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, count_runs, CALLBACK_READS_NO_REGISTERS, new_block(tb));
+    } else {
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, bench_runs, CALLBACK_READS_NO_REGISTERS, NULL);
     }
 }
 

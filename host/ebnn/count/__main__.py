@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from ebnn.count import cases, cores, image, results, tables
-from ebnn.count.measure import measure
+from ebnn.count.measure import measure, profile
 from ebnn.errors import EbnnError
+from ebnn.tables import Table
 
 FIT = "default"
 
@@ -24,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--out", type=Path, help="the file of results (build/bench.json)")
     top.add_argument("--fresh", action="store_true", help="count again what is in the file")
     top.add_argument("--nodes", action="store_true", help="print every node of the networks, too")
+    top.add_argument("--profile", action="store_true", help="print the instructions of every function instead")
     return top
 
 
@@ -36,11 +38,19 @@ def run(options: argparse.Namespace) -> int:
     for core in _usable(options.core):
         built = image.build_image(core, engine, options.flags)
         for case in wanted:
-            rows.append(_count(built, case, engine, found, options))
-    print(tables.main_table(rows).text())
+            if options.profile:
+                _print(tables.profile_table(core.name, case.name, profile(built, case)))
+            else:
+                rows.append(_count(built, case, engine, found, options))
+    if rows:
+        _print(tables.main_table(rows))
     if options.nodes:
-        print(tables.node_table([row for row in rows if cases.BY_NAME[row["case"]].node is None]).text())
+        _print(tables.node_table([row for row in rows if cases.BY_NAME[row["case"]].node is None]))
     return 0
+
+
+def _print(table: Table) -> None:
+    print(f"\n{table.title}\n{table.text()}")
 
 
 def _usable(names: str) -> list[cores.Core]:

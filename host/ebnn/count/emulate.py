@@ -23,10 +23,12 @@ class Region:
     Args:
         instructions: executed, without the bench's own.
         histogram: how often the instruction at each address ran.
+        taken: how often it was followed by another than the next one in memory.
     """
 
     instructions: int
     histogram: dict[int, int]
+    taken: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,16 @@ def _command(image: Image, counts: Path, printed: Path, case: Path | None) -> li
 
 
 def parse_counts(text: str) -> tuple[Region, ...]:
-    """The plugin's lines: ``count N`` opens a region, ``at ADDRESS N`` belongs to it."""
+    """The plugin's lines: ``count N`` opens a region, ``at ADDRESS N`` and ``taken ADDRESS N`` belong to it."""
     regions: list[Region] = []
     for line in text.splitlines():
         kind, *numbers = line.split()
         if kind == "count":
-            regions.append(Region(int(numbers[0]), {}))
-        else:
-            histogram, address = regions[-1].histogram, int(numbers[0], 16)
-            histogram[address] = histogram.get(address, 0) + int(numbers[1])
+            regions.append(Region(int(numbers[0]), {}, {}))
+            continue
+        counts = regions[-1].histogram if kind == "at" else regions[-1].taken
+        address = int(numbers[0], 16)
+        counts[address] = counts.get(address, 0) + int(numbers[1])
     return tuple(regions)
 
 

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 
 from ebnn.count.cases import Case, Prepared, prepare
+from ebnn.count.cycles import FunctionCount, estimate, functions
 from ebnn.count.emulate import Emulation, Region, case_bytes, emulate
 from ebnn.count.image import Image
 from ebnn.errors import BoardError
@@ -33,10 +34,10 @@ def measure(image: Image, case: Case) -> dict:
     return {
         "instructions": found.regions[WHOLE].instructions,
         "open": found.regions[OPEN].instructions,
-        "nodes": [_node(region, layer) for region, layer in zip(regions, layers, strict=True)],
+        "nodes": [_node(image, region, layer) for region, layer in zip(regions, layers, strict=True)],
         "macs_binary": prepared.facts["totals"]["macs_binary"],
         "macs_byte": prepared.facts["totals"]["macs_byte"],
-        "cycles": None,
+        "cycles": estimate(image, found.regions[WHOLE]),
         "arena": prepared.facts["totals"]["arena_bytes"],
         "scratch": prepared.facts["totals"]["scratch_bytes"],
         "stack": found.words("stack")[0],
@@ -46,14 +47,20 @@ def measure(image: Image, case: Case) -> dict:
     }
 
 
-def _node(region: Region, layer: dict) -> dict:
+def profile(image: Image, case: Case) -> list[FunctionCount]:
+    """The instructions of a case's untraced run by function, counted anew."""
+    prepared = prepare(case)
+    return functions(image, emulate(image, case_bytes(prepared.model, prepared.image)).regions[WHOLE])
+
+
+def _node(image: Image, region: Region, layer: dict) -> dict:
     return {
         "op": layer["op"],
         "name": layer["name"],
         "instructions": region.instructions,
         "macs_binary": layer["macs_binary"],
         "macs_byte": layer["macs_byte"],
-        "cycles": None,
+        "cycles": estimate(image, region),
         "scratch": layer["arena"]["scratch_bytes"],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ebnn.count import cases, cores
+from ebnn.count.cycles import FunctionCount
 from ebnn.tables import Table
 
 
@@ -81,6 +82,13 @@ def node_table(rows: Sequence[dict]) -> Table:
                  "" if node["cycles"] is None else f"{node['cycles']:,}")
             )  # fmt: skip
     return Table("Nodes of the networks", head, tuple(lines), left=3)
+
+
+def profile_table(core: str, case: str, counts: Sequence[FunctionCount]) -> Table:
+    """Where the instructions of one run were."""
+    total = sum(count.instructions for count in counts)
+    lines = [(count.name, f"{count.instructions:,}", f"{count.instructions / total:.1%}") for count in counts]
+    return Table(f"{core}, {case}: functions", ("function", "instructions", "of all"), tuple(lines))
 
 
 def ordered(rows: Sequence[dict]) -> list[dict]:
