@@ -5,7 +5,7 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain demo test repl firmware golden mutants lint format lock clean
+.PHONY: help setup toolchain demo test bench repl firmware golden mutants lint format lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ demo: toolchain ## train, export, build, boot, classify on the board, report (BO
 
 test: toolchain ## every test, with the firmware that they need (ARGS="-k golden" for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 $(ARGS)
+
+bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 ARGS=--nodes)
+	@$(BIN)/python -m ebnn.count $(if $(CORE),--core $(CORE)) $(if $(GROUP),--group $(GROUP)) \
+	    $(if $(CASE),--case $(CASE)) $(ARGS)
 
 repl: toolchain ## boot a board and stay at its prompt (BOARD=...)
 	@$(BIN)/ebnn repl $(BOARD_OPTION)

@@ -1,0 +1,112 @@
+"""``python -m ebnn.count``: count, compare, print, keep."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from ebnn.count import cases, cores, image, results, tables
+from ebnn.count.measure import measure, profile
+from ebnn.errors import EbnnError
+from ebnn.tables import Table
+
+FIT = "default"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m ebnn.count", description=__doc__)
+    top.add_argument("--core", default="all", help=f"one or more of {', '.join(cores.BY_NAME)}, or all")
+    top.add_argument("--group", default="main", help=f"{', '.join(cases.GROUPS)} or all")
+    top.add_argument("--case", help="cases by name, joined by commas, instead of a group")
+    top.add_argument("--flags", default=image.DEFAULT_OPTIMIZATION, help="the engine's optimization (-O2)")
+    top.add_argument("--out", type=Path, help="the file of results (build/bench.json)")
+    top.add_argument("--fresh", action="store_true", help="count again what is in the file")
+    top.add_argument("--nodes", action="store_true", help="print every node of the networks, too")
+    top.add_argument("--profile", action="store_true", help="print the instructions of every function instead")
+    return top
+
+
+def run(options: argparse.Namespace) -> int:
+    """Count what the options say; returns the exit status."""
+    wanted = cases.find(options.group, options.case)
+    found = results.Results(options.out or results.results_path())
+    engine = image.snapshot()
+    rows = []
+    for core in _usable(options.core):
+        built = image.build_image(core, engine, options.flags)
+        for case in wanted:
+            if options.profile:
+                _print(tables.profile_table(core.name, case.name, profile(built, case)))
+            else:
+                rows.append(_count(built, case, engine, found, options))
+    if rows:
+        _print(tables.main_table(rows))
+    if options.nodes:
+        _print(tables.node_table([row for row in rows if cases.BY_NAME[row["case"]].node is None]))
+    return 0
+
+
+def _print(table: Table) -> None:
+    print(f"\n{table.title}\n{table.text()}")
+
+
+def _usable(names: str) -> list[cores.Core]:
+    """The cores asked for; those of ``all`` that this computer cannot emulate are named and left out."""
+    usable = []
+    for core in cores.find(names):
+        if names != "all":
+            cores.require(core)
+        if cores.missing(core):
+            print(f"skipped: {cores.missing(core)}", flush=True)
+        else:
+            usable.append(core)
+    return usable
+
+
+def _count(
+    built: image.Image, case: cases.Case, engine: image.Engine, found: results.Results, options: argparse.Namespace
+) -> dict:
+    """The row of a case: as it is in the file, or counted anew."""
+    about = {
+        "core": built.core.name,
+        "case": case.name,
+        "fit": FIT,
+        "flags": options.flags,
+        "engine": engine.digest,
+        "model": cases.prepare(case).digest,
+        "image": image.bench_digest(built.core),
+        "compiler": image.compiler_version(built.core),
+    }
+    kept = None if options.fresh else found.done(about)
+    start = time.monotonic()
+    row = kept or {**about, **measure(built, case)}
+    if not kept:
+        found.add(row)
+    print(_progress(row, "kept" if kept else f"{time.monotonic() - start:.1f} s"), flush=True)
+    return row
+
+
+def _progress(row: dict, took: str) -> str:
+    value = tables.cost(row)
+    ratio = "" if value is None else f"{value:.2f}"
+    return f"{row['core']:8s} {row['case']:16s} {tables.subject(row)['instructions']:12,} {ratio:>8s}  {took}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return run(options)
+    except (EbnnError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: what was counted is kept", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
