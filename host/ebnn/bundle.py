@@ -13,6 +13,7 @@ from ebnn.files import write_atomic
 from ebnn.format import SelfTest, decode, encode
 from ebnn.freeze import render_header, render_module
 from ebnn.network import Network
+from ebnn.plan import make_plan
 from ebnn.sim import Simulator, selftest_input
 from ebnn.version import __version__
 
@@ -24,15 +25,15 @@ METRICS_FILE = "metrics.json"
 CONFIG_FILE = "config.toml"
 
 
-def build_model(network: Network) -> bytes:
-    """The model file of a network: planned, with a self-test, read back and compared.
+def build_model(network: Network, fit: str = "small") -> bytes:
+    """The model file of a network: planned for a fit (``plan.FITS``), with a self-test, read back and compared.
 
     Raises:
         ExportError: the file does not hold the network (a mistake of this package, never of the caller).
     """
     scores = Simulator(network).run(selftest_input(network.input, SELFTEST_SEED))[0]
     selftest = SelfTest(SELFTEST_SEED, zlib.crc32(scores.astype("<i4").tobytes()))
-    blob = encode(network, selftest)
+    blob = encode(network, selftest, make_plan(network, fit))
     model = decode(blob)
     if encode(model.network, model.selftest, model.plan) != blob:
         raise ExportError("the model file does not read back as it was written: please report this network")

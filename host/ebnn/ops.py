@@ -29,9 +29,10 @@ FLAGS_KNOWN = 7
 MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of a node
 MAX_U8_TAPS = (1 << 31) // 512  # taps of a u8 source: 255 * taps stays below 2**30
 
-# The lanes kernel for convolution of bits (usermod/ebnn/engine/ebnn_lanes.c): so many positions at once; bytes of sums a
-# filter; bytes of table a word of weights, for a chunk of at most so many words; so many taps fit its 16-bit lanes.
+# The lanes kernel for convolution of bits (usermod/ebnn/engine/ebnn_lanes.c): so many positions at once, and bytes
+# for them; bytes of sums a filter; bytes of table a word of weights, for a chunk of at most so many words; so many taps fit its 16-bit lanes.
 LANES_TILE = 16
+LANES_TILE_BYTES = 128
 LANES_SUM_BYTES = 32
 LANES_TABLE_BYTES = 1024
 LANES_CHUNK_MAX = 7
@@ -115,6 +116,7 @@ def render_header() -> str:
         ("MAX_BITS", f"{MAX_BITS}UL"),
         ("MAX_U8_TAPS", f"{MAX_U8_TAPS}UL"),
         ("LANES_TILE", f"{LANES_TILE}U"),
+        ("LANES_TILE_BYTES", f"{LANES_TILE_BYTES}U"),
         ("LANES_SUM_BYTES", f"{LANES_SUM_BYTES}U"),
         ("LANES_TABLE_BYTES", f"{LANES_TABLE_BYTES}U"),
         ("LANES_CHUNK_MAX", f"{LANES_CHUNK_MAX}U"),

@@ -8,7 +8,7 @@ from ebnn.bits import pixel_stride
 from ebnn.errors import NetworkError
 from ebnn.geometry import Geometry, Value, filter_bytes, filter_taps, value_bytes
 from ebnn.network import Network, Node
-from ebnn.ops import LANES_CHUNK_MAX, LANES_SUM_BYTES, LANES_TABLE_BYTES, LANES_TAPS_MAX, LANES_TILE, Op
+from ebnn.ops import LANES_CHUNK_MAX, LANES_SUM_BYTES, LANES_TABLE_BYTES, LANES_TAPS_MAX, LANES_TILE, LANES_TILE_BYTES, Op
 
 MAX_SCRATCH = 4 * 65535
 
@@ -51,7 +51,7 @@ def lanes_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> tupl
         return None
     row = filter_bytes(op, source, geometry)
     patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else LANES_TILE * row
-    fixed = LANES_SUM_BYTES * filters + patches
+    fixed = LANES_TILE_BYTES + LANES_SUM_BYTES * filters + patches
     return fixed + LANES_TABLE_BYTES, fixed + LANES_TABLE_BYTES * min(LANES_CHUNK_MAX, row // 4)
 
 

@@ -205,7 +205,8 @@ def _thresholds(rng: np.random.Generator, source: Value, weights: np.ndarray, wi
 def prepare(case: Case) -> Prepared:
     """Build the model and simulate it (some tenths of a second, once)."""
     network = build_network(case)
-    blob = build_model(network)
+    import os
+    blob = build_model(network, os.environ.get('FIT','small'))
     rng = np.random.default_rng(len(blob))
     elements = rng.integers(0, 256 if case.dtype == "u8" else 2, (1, *case.input))
     image = elements.astype(np.uint8) if case.dtype == "u8" else bits.pack_maps(elements.astype(bool))

@@ -13,10 +13,13 @@
 
 typedef struct {
     const ebnn_run_t *run;
+    uint32_t *words; // TILE words: one word of the patch at each position; at the end TILE rows of bits
+    int16_t *origin; // TILE pairs y, x: where the kernel's first tap reads
     uint32_t *sums; // SUMS words a filter
-    uint32_t *table; // TABLE_WORDS a word of the chunk
     uint8_t *patches; // TILE patches, where a pixel is smaller than a word
+    uint32_t *table; // TABLE_WORDS a word of the chunk
     uint32_t chunk; // words of weights that the table holds
+    uint32_t count; // positions of the tile
 } lanes_t;
 
 static uint32_t patch_bytes(const ebnn_node_t *node) {
@@ -24,14 +27,14 @@ static uint32_t patch_bytes(const ebnn_node_t *node) {
 }
 
 static uint32_t fixed_bytes(const ebnn_node_t *node) {
-    return 4 * SUMS * node->filters + patch_bytes(node);
+    return EBNN_LANES_TILE_BYTES + EBNN_LANES_SUM_BYTES * node->filters + patch_bytes(node);
 }
 
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node) {
     if (node->source != EBNN_SOURCE_CONV || node->input != EBNN_DTYPE_BITS || node->taps > EBNN_LANES_TAPS_MAX) {
         return UINT32_MAX;
     }
-    return 4 * TABLE_WORDS + fixed_bytes(node);
+    return EBNN_LANES_TABLE_BYTES + fixed_bytes(node);
 }
 
 // What a word of border holds: the channels of pixel part `part` as +1 or -1.
@@ -42,35 +45,32 @@ static uint32_t border_word(const ebnn_run_t *run, uint32_t part) {
     return UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));
 }
 
-// Word `word` of the patch at a position, straight from a map whose pixels are whole words.
-static uint32_t fetch_word(const ebnn_run_t *run, const ebnn_cursor_t *cursor, const uint32_t tap[3]) {
-    const ebnn_window_t *kernel = &run->node->kernel;
-    uint32_t y = cursor->y * kernel->stride_h + tap[0] - kernel->top;
-    uint32_t x = cursor->x * kernel->stride_w + tap[1] - kernel->left;
-    if (y >= run->in->height || x >= run->in->width) {
-        return border_word(run, tap[2]);
+// Word `word` of the patch of every position, straight from a map whose pixels are whole words.
+static void fetch_from_map(const lanes_t *lanes, uint32_t word) {
+    const ebnn_run_t *run = lanes->run;
+    uint32_t parts = run->in_stride / 32, pixel = word / parts, part = word % parts;
+    uint32_t ky = pixel / run->node->kernel.width, kx = pixel % run->node->kernel.width;
+    uint32_t height = run->in->height, width = run->in->width, border = border_word(run, part);
+    const uint8_t *input = run->input + 4 * part;
+    const int16_t *origin = lanes->origin;
+    for (uint32_t i = 0; i < lanes->count; i++) {
+        uint32_t y = (uint32_t)*origin++ + ky, x = (uint32_t)*origin++ + kx, bits = border;
+        if (y < height && x < width) {
+            memcpy(&bits, input + 4 * parts * (y * width + x), 4);
+        }
+        lanes->words[i] = bits;
     }
-    uint32_t bits;
-    memcpy(&bits, run->input + ((y * run->in->width + x) * (run->in_stride / 32) + tap[2]) * 4, 4);
-    return bits;
 }
 
-// The same word of all positions of the tile.
-static void fetch_words(const lanes_t *lanes, const ebnn_cursor_t *first, uint32_t count, uint32_t word, uint32_t *to) {
-    const ebnn_run_t *run = lanes->run;
-    memset(to, 0, 4 * TILE);
-    if (lanes->patches != NULL) {
-        for (uint32_t i = 0; i < count; i++) {
-            memcpy(&to[i], lanes->patches + 4 * (i * run->node->row_words + word), 4);
-        }
+static void fetch_words(const lanes_t *lanes, uint32_t word) {
+    if (lanes->patches == NULL) {
+        fetch_from_map(lanes, word);
         return;
     }
-    uint32_t parts = run->in_stride / 32, pixel = word / parts;
-    const uint32_t tap[3] = { pixel / run->node->kernel.width, pixel % run->node->kernel.width, word % parts };
-    ebnn_cursor_t cursor = *first;
-    for (uint32_t i = 0; i < count; i++) {
-        to[i] = fetch_word(run, &cursor, tap);
-        ebnn_cursor_next(run, &cursor);
+    uint32_t words = lanes->run->node->row_words;
+    const uint32_t *patch = (const uint32_t *)(const void *)lanes->patches + word;
+    for (uint32_t i = 0; i < lanes->count; i++, patch += words) {
+        lanes->words[i] = *patch;
     }
 }
 
@@ -93,30 +93,38 @@ static void transpose_nibbles(uint32_t *w) {
     }
 }
 
-// The 16 entries of a group for 8 positions: entry p counts where the bits differ from pattern p.
-static void build_group(uint32_t *to, uint32_t v) {
+// What the entries of a group add up from: where the bits differ from pattern 0, and what each bit of a pattern changes.
+typedef struct {
+    uint32_t none, bit[4];
+} steps_t;
+
+static inline steps_t group_steps(uint32_t v) {
     const uint32_t ones = 0x11111111UL;
     uint32_t d0 = v & ones, d1 = v >> 1 & ones, d2 = v >> 2 & ones, d3 = v >> 3 & ones;
-    uint32_t e0 = ones - 2 * d0, e1 = ones - 2 * d1, e2 = ones - 2 * d2, e3 = ones - 2 * d3;
-    uint32_t low[4] = { d0 + d1 + d2 + d3, 0, 0, 0 };
-    low[1] = low[0] + e0;
-    low[2] = low[0] + e1;
-    low[3] = low[1] + e1;
-    for (uint32_t p = 0; p < 4; p++, to += 2) {
-        uint32_t both = low[p] + e2;
-        to[0] = low[p];
-        to[8] = both;
-        to[16] = low[p] + e3;
-        to[24] = both + e3;
-    }
+    steps_t steps = { d0 + d1 + d2 + d3, { ones - 2 * d0, ones - 2 * d1, ones - 2 * d2, ones - 2 * d3 } };
+    return steps;
+}
+
+// Entry p of a group counts where the bits differ from pattern p; in the order of a Gray code one bit changes at a time.
+static void build_group(uint32_t *to, uint32_t v0, uint32_t v1) {
+    const steps_t a = group_steps(v0), b = group_steps(v1);
+    uint32_t n0 = a.none, n1 = b.none;
+#define ENTRY(p) (to[2 * (p)] = n0, to[2 * (p) + 1] = n1)
+#define PLUS(i) (n0 += a.bit[i], n1 += b.bit[i])
+#define LESS(i) (n0 -= a.bit[i], n1 -= b.bit[i])
+    ENTRY(0), PLUS(0), ENTRY(1), PLUS(1), ENTRY(3), LESS(0), ENTRY(2), PLUS(2), ENTRY(6), PLUS(0), ENTRY(7);
+    LESS(1), ENTRY(5), LESS(0), ENTRY(4), PLUS(3), ENTRY(12), PLUS(0), ENTRY(13), PLUS(1), ENTRY(15), LESS(0);
+    ENTRY(14), LESS(2), ENTRY(10), PLUS(0), ENTRY(11), LESS(1), ENTRY(9), LESS(0), ENTRY(8);
+#undef ENTRY
+#undef PLUS
+#undef LESS
 }
 
 static void build_table(uint32_t *table, uint32_t *words) {
     transpose_nibbles(words);
     transpose_nibbles(words + 8);
     for (uint32_t group = 0; group < 8; group++, table += 32) {
-        build_group(table, words[group]);
-        build_group(table + 1, words[group + 8]);
+        build_group(table, words[group], words[group + 8]);
     }
 }
 
@@ -196,12 +204,12 @@ static void transpose_bits(uint32_t *w) {
 }
 
 // Bits of up to 32 filters at all positions of the tile.
-static void emit_block(const lanes_t *lanes, const ebnn_cursor_t *first, uint32_t count, uint32_t filter) {
-    // Where the hit of position 0, 1, ... stands in what filter_hits gives, less 16 for the second lane of a word.
+static void emit_block(const lanes_t *lanes, const ebnn_cursor_t *first, uint32_t filter) {
+    // Which bit of a pattern is position 0, 1, ...: the order in which add_chunk widens bytes.
     static const uint8_t place[TILE] = { 0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15 };
     const ebnn_run_t *run = lanes->run;
-    uint32_t rows[TILE], filters = ebnn_block(run->node->filters, filter);
-    memset(rows, 0, sizeof(rows));
+    uint32_t *rows = lanes->words, filters = ebnn_block(run->node->filters, filter);
+    memset(rows, 0, 4 * TILE);
     for (uint32_t f = 0; f < filters; f++) {
         uint32_t hits = filter_hits(lanes->sums + SUMS * (filter + f), limit(run, filter + f));
         uint32_t pattern = (hits & 0xff) | (hits >> 8 & 0xff00);
@@ -209,41 +217,55 @@ static void emit_block(const lanes_t *lanes, const ebnn_cursor_t *first, uint32_
     }
     transpose_bits(rows);
     ebnn_cursor_t cursor = *first;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < lanes->count; i++) {
         ebnn_emit(run, &cursor, filter, rows[place[i]]);
         ebnn_cursor_next(run, &cursor);
     }
 }
 
-static void gather_patches(const lanes_t *lanes, const ebnn_cursor_t *first, uint32_t count) {
+// Where the kernel lies at each position, and the patches where pixels are smaller than words.
+static void start_tile(const lanes_t *lanes, const ebnn_cursor_t *first) {
+    const ebnn_window_t *kernel = &lanes->run->node->kernel;
     ebnn_cursor_t cursor = *first;
-    for (uint32_t i = 0; i < count; i++) {
-        ebnn_gather(lanes->run, &cursor, lanes->patches + 4 * i * lanes->run->node->row_words);
+    for (uint32_t i = 0; i < lanes->count; i++) {
+        lanes->origin[2 * i] = (int16_t)(cursor.y * kernel->stride_h - kernel->top);
+        lanes->origin[2 * i + 1] = (int16_t)(cursor.x * kernel->stride_w - kernel->left);
+        if (lanes->patches != NULL) {
+            ebnn_gather(lanes->run, &cursor, lanes->patches + 4 * i * lanes->run->node->row_words);
+        }
         ebnn_cursor_next(lanes->run, &cursor);
     }
+    memset(lanes->words, 0, 4 * TILE);
+    memset(lanes->sums, 0, 4 * SUMS * lanes->run->node->filters);
 }
 
 void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
     const ebnn_node_t *node = run->node;
-    uint32_t chunk = (node->scratch_size - fixed_bytes(node)) / (4 * TABLE_WORDS);
-    lanes_t lanes = { run, (uint32_t *)(void *)run->scratch, NULL, NULL, chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX };
+    uint32_t chunk = (node->scratch_size - fixed_bytes(node)) / EBNN_LANES_TABLE_BYTES;
+    uint32_t *words = (uint32_t *)(void *)run->scratch;
+    lanes_t lanes = {
+        .run = run,
+        .words = words,
+        .origin = (int16_t *)(void *)(words + TILE),
+        .sums = words + 2 * TILE,
+        .chunk = chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX,
+        .count = count,
+    };
     lanes.table = lanes.sums + SUMS * node->filters;
     if (patch_bytes(node) != 0) {
-        lanes.patches = run->scratch + 4 * SUMS * node->filters;
+        lanes.patches = (uint8_t *)lanes.table;
         lanes.table += TILE * node->row_words;
-        gather_patches(&lanes, first, count);
     }
-    memset(lanes.sums, 0, 4 * SUMS * node->filters);
+    start_tile(&lanes, first);
     for (uint32_t word = 0; word < node->row_words; word += lanes.chunk) {
-        uint32_t words = node->row_words - word < lanes.chunk ? node->row_words - word : lanes.chunk;
-        for (uint32_t i = 0; i < words; i++) {
-            uint32_t same[TILE];
-            fetch_words(&lanes, first, count, word + i, same);
-            build_table(lanes.table + i * TABLE_WORDS, same);
+        uint32_t part = node->row_words - word < lanes.chunk ? node->row_words - word : lanes.chunk;
+        for (uint32_t i = 0; i < part; i++) {
+            fetch_words(&lanes, word + i);
+            build_table(lanes.table + i * TABLE_WORDS, lanes.words);
         }
-        add_chunk(&lanes, word, words);
+        add_chunk(&lanes, word, part);
     }
     for (uint32_t f = 0; f < node->filters; f += 32) {
-        emit_block(&lanes, first, count, f);
+        emit_block(&lanes, first, f);
     }
 }
