@@ -38,6 +38,12 @@ LANES_TABLE_BYTES = 1024
 LANES_CHUNK_MAX = 7
 LANES_TAPS_MAX = 32767
 
+# The same for convolution of bytes (usermod/ebnn/engine/ebnn_bytes.c).
+BYTES_TILE = 4
+BYTES_SUM_BYTES = 8
+BYTES_TABLE_BYTES = 1024
+BYTES_TAPS_MAX = 128
+
 
 @dataclass(frozen=True)
 class Op:
@@ -121,6 +127,10 @@ def render_header() -> str:
         ("LANES_TABLE_BYTES", f"{LANES_TABLE_BYTES}U"),
         ("LANES_CHUNK_MAX", f"{LANES_CHUNK_MAX}U"),
         ("LANES_TAPS_MAX", f"{LANES_TAPS_MAX}U"),
+        ("BYTES_TILE", f"{BYTES_TILE}U"),
+        ("BYTES_SUM_BYTES", f"{BYTES_SUM_BYTES}U"),
+        ("BYTES_TABLE_BYTES", f"{BYTES_TABLE_BYTES}U"),
+        ("BYTES_TAPS_MAX", f"{BYTES_TAPS_MAX}U"),
         *((f"DTYPE_{name.upper()}", code) for name, code in DTYPES.items()),
     ]
     return "\n".join(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ebnn import ops
 from ebnn.bits import pixel_stride
 from ebnn.errors import NetworkError
 from ebnn.geometry import Geometry, Value, filter_bytes, filter_taps, value_bytes
 from ebnn.network import Network, Node
-from ebnn.ops import LANES_CHUNK_MAX, LANES_SUM_BYTES, LANES_TABLE_BYTES, LANES_TAPS_MAX, LANES_TILE, LANES_TILE_BYTES, Op
+from ebnn.ops import Op
 
 MAX_SCRATCH = 4 * 65535
 
@@ -46,20 +47,28 @@ def scratch_bytes(op: Op, source: Value, geometry: Geometry) -> int:
 
 
 def lanes_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> tuple[int, int] | None:
-    """Least and most scratch that the lanes kernel makes use of; None where it is not made for the node."""
-    if op.source != "conv" or source.dtype != "bits" or filter_taps(op, source, geometry) > LANES_TAPS_MAX:
-        return None
+    """Least and most scratch of the kernels that do several positions at once; None where there is none for the node."""
+    taps = filter_taps(op, source, geometry)
     row = filter_bytes(op, source, geometry)
-    patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else LANES_TILE * row
-    fixed = LANES_TILE_BYTES + LANES_SUM_BYTES * filters + patches
-    return fixed + LANES_TABLE_BYTES, fixed + LANES_TABLE_BYTES * min(LANES_CHUNK_MAX, row // 4)
+    if op.source != "conv":
+        return None
+    if source.dtype == "u8":
+        if taps > ops.BYTES_TAPS_MAX:
+            return None
+        fixed = ops.BYTES_SUM_BYTES * filters + ops.BYTES_TILE * (-(-taps // 4) * 4)
+        return fixed + ops.BYTES_TABLE_BYTES, fixed + ops.BYTES_TABLE_BYTES * (row // 4)
+    if taps > ops.LANES_TAPS_MAX:
+        return None
+    patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else ops.LANES_TILE * row
+    fixed = ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches
+    return fixed + ops.LANES_TABLE_BYTES, fixed + ops.LANES_TABLE_BYTES * min(ops.LANES_CHUNK_MAX, row // 4)
 
 
 def _node_scratch(network: Network, node: Node, fit: str) -> int:
     """Scratch of a node under a fit: what the plain kernel needs, or what the fast ones can use."""
     source = network.values[node.inputs[0]]
     plain = scratch_bytes(node.spec, source, node.geometry)
-    lanes = lanes_bytes(node.spec, source, node.geometry, node.filters)
+    lanes = None if node.weights is None else lanes_bytes(node.spec, source, node.geometry, node.filters)
     if lanes is None or fit == "small":
         return plain
     return max(plain, lanes[fit == "fast"])

@@ -80,6 +80,19 @@ extern const ebnn_kernel_t ebnn_kernels[];
 // The first kernel whose scratch fits into that of the node, or EBNN_E_ARENA.
 int ebnn_choose_kernel(const ebnn_node_t *node);
 
+// A word of weights: bit 0 is the first tap on either byte order.
+static inline uint32_t ebnn_word(const uint32_t *w) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap32(*w);
+#else
+    return *w;
+#endif
+}
+
+// ebnn_bytes.c
+uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
+void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
+
 // ebnn_lanes.c
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node);
 void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);

@@ -123,7 +123,8 @@ static void run_plain(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_
 }
 
 const ebnn_kernel_t ebnn_kernels[] = {
-    { 16, ebnn_lanes_scratch, ebnn_lanes_run },
+    { EBNN_LANES_TILE, ebnn_lanes_scratch, ebnn_lanes_run },
+    { EBNN_BYTES_TILE, ebnn_bytes_scratch, ebnn_bytes_run },
     { 1, plain_scratch, run_plain },
 };
 
