@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ebnn.count import cases, cores, image, results, tables
+from ebnn.count import cases, cores, document, image, results, tables
 from ebnn.count.measure import measure, profile
 from ebnn.errors import EbnnError
 from ebnn.tables import Table
@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--fresh", action="store_true", help="count again what is in the file")
     top.add_argument("--nodes", action="store_true", help="print every node of the networks, too")
     top.add_argument("--profile", action="store_true", help="print the instructions of every function instead")
+    top.add_argument("--docs", action="store_true", help="write docs/bench.md and docs/bench.svg")
     return top
 
 
@@ -42,10 +43,14 @@ def run(options: argparse.Namespace) -> int:
                 _print(tables.profile_table(core.name, case.name, profile(built, case)))
             else:
                 rows.append(_count(built, case, engine, found, options))
-    if rows:
-        _print(tables.main_table(rows))
+    for group, table in (("main", tables.main_table), ("sweep", tables.cliff_table)):
+        chosen = [row for row in rows if cases.BY_NAME[row["case"]].group == group]
+        if chosen:
+            _print(table(chosen))
     if options.nodes:
         _print(tables.node_table([row for row in rows if cases.BY_NAME[row["case"]].node is None]))
+    if options.docs:
+        print(f"written: {', '.join(map(str, document.write([*rows])))}")
     return 0
 
 

@@ -84,6 +84,28 @@ def node_table(rows: Sequence[dict]) -> Table:
     return Table("Nodes of the networks", head, tuple(lines), left=3)
 
 
+CLIFF = 2.5  # times the reference's cost per MAC
+
+
+def cliff_table(rows: Sequence[dict]) -> Table:
+    """The sweep: cost per MAC beside that of the same shape rounded up to a multiple of 32."""
+    by_key = {(row["core"], row["fit"], row["case"]): row for row in rows}
+    lines, steep = [], []
+    for row in ordered(rows):
+        reference = by_key.get((row["core"], row["fit"], cases.BY_NAME[row["case"]].reference))
+        value, other = cost(row), reference and cost(reference)
+        ratio = value / other if other else None
+        if ratio and ratio > CLIFF:
+            steep.append(len(lines))
+        lines.append(
+            (row["core"], row["case"], row["fit"], f"{subject(row)['instructions']:,}", f"{value:.2f}",
+             reference["case"] if reference else "", f"{other:.2f}" if other else "", f"{ratio:.2f}" if ratio else "",
+             "cliff" if ratio and ratio > CLIFF else "")
+        )  # fmt: skip
+    head = ("core", "case", "fit", "instructions", "per 32 binary", "reference", "its cost", "times", "")
+    return Table("Sweep", head, tuple(lines), f"A cliff is more than {CLIFF} times the reference.", 3, tuple(steep))
+
+
 def profile_table(core: str, case: str, counts: Sequence[FunctionCount]) -> Table:
     """Where the instructions of one run were."""
     total = sum(count.instructions for count in counts)
