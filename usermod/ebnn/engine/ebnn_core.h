@@ -50,9 +50,10 @@ typedef struct {
     const ebnn_job_t *job;
 } ebnn_run_t;
 
-// The outputs first .. last whose windows hold a position; empty where first > last.
+// The outputs first .. last whose windows hold a position, empty where first > last; and the positions where the window
+// behind the last one begins and where the first one ends.
 typedef struct {
-    int32_t first, last;
+    int32_t first, last, enter, leave;
 } ebnn_span_t;
 
 // A position of a map before the pool, with the outputs whose pool windows hold it.
@@ -80,15 +81,6 @@ extern const ebnn_kernel_t ebnn_kernels[];
 // The first kernel whose scratch fits into that of the node, or EBNN_E_ARENA.
 int ebnn_choose_kernel(const ebnn_node_t *node);
 
-// A word of weights: bit 0 is the first tap on either byte order.
-static inline uint32_t ebnn_word(const uint32_t *w) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return __builtin_bswap32(*w);
-#else
-    return *w;
-#endif
-}
-
 // ebnn_bytes.c
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
 void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
@@ -115,9 +107,24 @@ static inline uint32_t ebnn_popcount(uint32_t x) {
     return x & 0x3f;
 }
 
+// A word of bits as the memory has it, or back: bit 0 comes first on either byte order.
+static inline uint32_t ebnn_word(const uint32_t *w) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap32(*w);
+#else
+    return *w;
+#endif
+}
+
 // Combine up to 32 bits into a map at bit `place`: OR, or XOR.
 static inline void ebnn_put_bits(uint8_t *map, uint32_t place, uint32_t bits, int toggle) {
     uint8_t *p = map + place / 8;
+    if (place % 32 == 0 && bits >> 24 != 0) {
+        uint32_t *word = (uint32_t *)(void *)p; // maps are aligned
+        bits = ebnn_word(&bits);
+        *word = toggle ? *word ^ bits : *word | bits;
+        return;
+    }
     // Only pixel strides below 8 start inside of a byte, and they do not leave it.
     bits <<= place % 8;
     for (; bits != 0; bits >>= 8, p++) {

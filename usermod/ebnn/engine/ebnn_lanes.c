@@ -42,7 +42,8 @@ static uint32_t border_word(const ebnn_run_t *run, uint32_t part) {
     if (!(run->node->flags & EBNN_FLAG_BORDER_PLUS)) {
         return 0;
     }
-    return UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));
+    const uint32_t ones = UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));
+    return ebnn_word(&ones);
 }
 
 // Word `word` of the patch of every position, straight from a map whose pixels are whole words.
@@ -58,7 +59,7 @@ static void fetch_from_map(const lanes_t *lanes, uint32_t word) {
         if (y < height && x < width) {
             memcpy(&bits, input + 4 * parts * (y * width + x), 4);
         }
-        lanes->words[i] = bits;
+        lanes->words[i] = ebnn_word(&bits);
     }
 }
 
@@ -70,7 +71,7 @@ static void fetch_words(const lanes_t *lanes, uint32_t word) {
     uint32_t words = lanes->run->node->row_words;
     const uint32_t *patch = (const uint32_t *)(const void *)lanes->patches + word;
     for (uint32_t i = 0; i < lanes->count; i++, patch += words) {
-        lanes->words[i] = *patch;
+        lanes->words[i] = ebnn_word(patch);
     }
 }
 
@@ -128,33 +129,32 @@ static void build_table(uint32_t *table, uint32_t *words) {
     }
 }
 
-// Mismatches of one filter over a chunk, as 16 bytes: sum[0] positions 0 2 4 6, sum[1] 1 3 5 7, the others + 8.
+// Add the mismatches of one filter over a chunk to its sums. Bytes hold positions 0 2 4 6, 1 3 5 7, and the same + 8.
 #if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_lanes_thumb2.h"
 #else
-static inline void sum_chunk(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[4]) {
-    const uint32_t low = 0x0f0f0f0fUL;
-    uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+static inline void add_filter(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t *sums) {
+    const uint32_t nibbles = 0x0f0f0f0fUL, bytes = 0x00ff00ffUL;
+    uint32_t a[4] = { 0 };
     for (; table != end; table += TABLE_WORDS) {
-        uint32_t bits = *w++;
-        uint32_t n0 = 0, n1 = 0;
+        uint32_t bits = ebnn_word(w++), n0 = 0, n1 = 0;
         for (uint32_t group = 0; group < 8; group++, bits >>= 4) {
             const uint32_t *entry = table + 32 * group + 2 * (bits & 15);
             n0 += entry[0];
             n1 += entry[1];
             if (group == 2 || group == 5 || group == 7) {
-                a0 += n0 & low;
-                a1 += n0 >> 4 & low;
-                a2 += n1 & low;
-                a3 += n1 >> 4 & low;
+                a[0] += n0 & nibbles;
+                a[1] += n0 >> 4 & nibbles;
+                a[2] += n1 & nibbles;
+                a[3] += n1 >> 4 & nibbles;
                 n0 = n1 = 0;
             }
         }
     }
-    sum[0] = a0;
-    sum[1] = a1;
-    sum[2] = a2;
-    sum[3] = a3;
+    for (uint32_t i = 0; i < 4; i++) {
+        sums[2 * i] += a[i] & bytes;
+        sums[2 * i + 1] += a[i] >> 8 & bytes;
+    }
 }
 #endif
 
@@ -162,16 +162,10 @@ static inline void sum_chunk(const uint32_t *w, const uint32_t *table, const uin
 static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
     const ebnn_node_t *node = lanes->run->node;
     const uint32_t *w = (const uint32_t *)(const void *)lanes->run->weights + word;
-    const uint32_t *end = lanes->table + words * TABLE_WORDS;
-    uint32_t *to = lanes->sums;
-    const uint32_t low = 0x00ff00ffUL;
-    for (uint32_t f = node->filters; f != 0; f--, w += node->row_words, to += SUMS) {
-        uint32_t sum[4];
-        sum_chunk(w, lanes->table, end, sum);
-        for (uint32_t i = 0; i < 4; i++) {
-            to[2 * i] += sum[i] & low;
-            to[2 * i + 1] += sum[i] >> 8 & low;
-        }
+    const uint32_t *table = lanes->table, *end = table + words * TABLE_WORDS;
+    uint32_t *sums = lanes->sums, *last = sums + SUMS * node->filters, row = node->row_words;
+    for (; sums != last; sums += SUMS, w += row) {
+        add_filter(w, table, end, sums);
     }
 }
 

@@ -6,14 +6,27 @@
 #define NEXT(shift, offset) \
     ENTRY(shift) "ldrd %[x], %[y], [%[x], #" #offset "]\n add %[n0], %[n0], %[x]\n add %[n1], %[n1], %[y]\n"
 // Nibbles to bytes: what is left after the even nibbles are taken out are the odd ones.
-#define WIDEN                                        \
-    "and %[x], %[n0], #0x0f0f0f0f\n"                 \
-    "and %[y], %[n1], #0x0f0f0f0f\n"                 \
+#define WIDEN                                           \
+    "and %[x], %[n0], #0x0f0f0f0f\n"                    \
+    "and %[y], %[n1], #0x0f0f0f0f\n"                    \
     "add %[a0], %[a0], %[x]\n eor %[n0], %[n0], %[x]\n" \
     "add %[a2], %[a2], %[y]\n eor %[n1], %[n1], %[y]\n" \
     "add %[a1], %[a1], %[n0], lsr #4\n add %[a3], %[a3], %[n1], lsr #4\n"
+// Bytes to 16 bits, added to two words of sums.
+#ifdef __ARM_FEATURE_DSP
+#define ADD(a, offset)                                                                            \
+    "ldrd %[n0], %[n1], [%[s], #" #offset "]\n"                                                   \
+    "uxtab16 %[n0], %[n0], %[" #a "]\n uxtab16 %[n1], %[n1], %[" #a "], ror #8\n"                 \
+    "strd %[n0], %[n1], [%[s], #" #offset "]\n"
+#else
+#define ADD(a, offset)                                                                            \
+    "ldrd %[n0], %[n1], [%[s], #" #offset "]\n"                                                   \
+    "and %[x], %[" #a "], #0x00ff00ff\n eor %[" #a "], %[" #a "], %[x]\n"                         \
+    "add %[n0], %[n0], %[x]\n add %[n1], %[n1], %[" #a "], lsr #8\n"                              \
+    "strd %[n0], %[n1], [%[s], #" #offset "]\n"
+#endif
 
-static inline void sum_chunk(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[4]) {
+static inline void add_filter(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t *sums) {
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, bits, n0, n1, x, y;
     // clang-format off
     __asm__ volatile(
@@ -28,9 +41,10 @@ static inline void sum_chunk(const uint32_t *w, const uint32_t *table, const uin
           [w] "=&r"(bits), [n0] "=&r"(n0), [n1] "=&r"(n1), [x] "=&r"(x), [y] "=&r"(y)
         : [end] "r"(end)
         : "cc", "memory");
+    __asm__ volatile(
+        ADD(a0, 0) ADD(a1, 8) ADD(a2, 16) ADD(a3, 24)
+        : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [n0] "=&r"(n0), [n1] "=&r"(n1), [x] "=&r"(x)
+        : [s] "r"(sums)
+        : "memory");
     // clang-format on
-    sum[0] = a0;
-    sum[1] = a1;
-    sum[2] = a2;
-    sum[3] = a3;
 }

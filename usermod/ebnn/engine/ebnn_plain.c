@@ -4,8 +4,12 @@
 #include "ebnn_core.h"
 
 // The part of a kernel's width that lies inside of the input: taps first .. last - 1.
-static ebnn_span_t inside(int32_t start, int32_t kernel, int32_t size) {
-    ebnn_span_t span = { start < 0 ? -start : 0, size - start < kernel ? size - start : kernel };
+typedef struct {
+    int32_t first, last;
+} taps_t;
+
+static taps_t inside(int32_t start, int32_t kernel, int32_t size) {
+    taps_t span = { start < 0 ? -start : 0, size - start < kernel ? size - start : kernel };
     if (span.last < span.first) {
         span.last = span.first;
     }
@@ -24,7 +28,7 @@ static void set_border(const ebnn_run_t *run, uint8_t *patch, uint32_t tap, uint
 // One row of a kernel of a bits source -> the patch, which starts as all zeros.
 static void gather_bits(const ebnn_run_t *run, uint8_t *patch, uint32_t ky, int32_t y, int32_t x) {
     uint32_t width = run->node->kernel.width, tap = ky * width, stride = run->in_stride;
-    ebnn_span_t cols = { 0, 0 };
+    taps_t cols = { 0, 0 };
     if (y >= 0 && y < run->in->height) {
         cols = inside(x, (int32_t)width, run->in->width);
         uint32_t pixel = (uint32_t)(y * run->in->width + x + cols.first);
@@ -43,7 +47,7 @@ static void gather_u8(const ebnn_run_t *run, uint8_t *patch, uint32_t ky, int32_
     if (y < 0 || y >= run->in->height) {
         return;
     }
-    ebnn_span_t cols = inside(x, (int32_t)width, run->in->width);
+    taps_t cols = inside(x, (int32_t)width, run->in->width);
     uint32_t pixel = (uint32_t)(y * run->in->width + x + cols.first);
     memmove(patch + (ky * width + (uint32_t)cols.first) * channels, run->input + pixel * channels,
         (uint32_t)(cols.last - cols.first) * channels);

@@ -3,28 +3,27 @@
 
 #include "ebnn_core.h"
 
-// Move a span on to the next position along an axis.
-static void advance(ebnn_span_t *span, int32_t position, const uint8_t window_stride_pad[3], int32_t limit) {
-    int32_t window = window_stride_pad[0], stride = window_stride_pad[1], pad = window_stride_pad[2];
-    while (span->last + 1 < limit && (span->last + 1) * stride - pad <= position) {
-        span->last++;
-    }
-    while (span->first <= span->last && span->first * stride - pad + window <= position) {
-        span->first++;
-    }
+static ebnn_span_t start_span(uint32_t window, uint32_t pad) {
+    return (ebnn_span_t) { 0, -1, -(int32_t)pad, (int32_t)window - (int32_t)pad };
 }
 
-static int is_covered(const ebnn_span_t *span) {
+// Move a span on to a position behind the last one; whether any window holds it.
+static inline int advance(ebnn_span_t *span, uint32_t position, uint32_t stride, uint32_t limit) {
+    while (span->enter <= (int32_t)position && span->last + 1 < (int32_t)limit) {
+        span->last++;
+        span->enter += (int32_t)stride;
+    }
+    while (span->leave <= (int32_t)position) {
+        span->first++;
+        span->leave += (int32_t)stride;
+    }
     return span->first <= span->last;
 }
 
 // Find the first covered row from cursor->y on.
 static int find_row(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
-    const ebnn_window_t *pool = &run->node->pool;
-    const uint8_t down[3] = { pool->height, pool->stride_h, pool->top };
     for (; cursor->y < run->node->map_h; cursor->y++) {
-        advance(&cursor->rows, (int32_t)cursor->y, down, run->node->output.height);
-        if (is_covered(&cursor->rows)) {
+        if (advance(&cursor->rows, cursor->y, run->node->pool.stride_h, run->node->output.height)) {
             return 1;
         }
     }
@@ -33,11 +32,8 @@ static int find_row(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
 
 // Find the first covered position of the row from cursor->x on.
 static int find_column(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
-    const ebnn_window_t *pool = &run->node->pool;
-    const uint8_t across[3] = { pool->width, pool->stride_w, pool->left };
     for (; cursor->x < run->node->map_w; cursor->x++) {
-        advance(&cursor->cols, (int32_t)cursor->x, across, run->node->output.width);
-        if (is_covered(&cursor->cols)) {
+        if (advance(&cursor->cols, cursor->x, run->node->pool.stride_w, run->node->output.width)) {
             return 1;
         }
     }
@@ -46,7 +42,7 @@ static int find_column(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
 
 static int start_row(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
     cursor->x = 0;
-    cursor->cols = (ebnn_span_t) { 0, -1 };
+    cursor->cols = start_span(run->node->pool.width, run->node->pool.left);
     // A window fits into the map, so some position of each covered row is covered.
     return find_row(run, cursor) && find_column(run, cursor);
 }
@@ -88,7 +84,7 @@ static const ebnn_kernel_t pool_kernel = { 1, NULL, run_pool };
 static int run_map(const ebnn_run_t *run) {
     const ebnn_node_t *node = run->node;
     const ebnn_kernel_t *kernel = node->source == EBNN_SOURCE_POOL ? &pool_kernel : &ebnn_kernels[node->kernel_index];
-    ebnn_cursor_t cursor = { 0, 0, { 0, -1 }, { 0, -1 } };
+    ebnn_cursor_t cursor = { .rows = start_span(node->pool.height, node->pool.top) };
     int more = start_row(run, &cursor);
     uint32_t polled = UINT32_MAX;
     while (more) {
