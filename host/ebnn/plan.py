@@ -55,7 +55,8 @@ def lanes_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> tupl
     if source.dtype == "u8":
         if taps > ops.BYTES_TAPS_MAX:
             return None
-        fixed = ops.BYTES_SUM_BYTES * filters + ops.BYTES_TILE * (-(-taps // 4) * 4)
+        patches = ops.BYTES_TILE * (-(-taps // 4) * 4) if any(geometry.pad) else 0
+        fixed = ops.BYTES_SUM_BYTES * filters + patches
         return fixed + ops.BYTES_TABLE_BYTES, fixed + ops.BYTES_TABLE_BYTES * (row // 4)
     if taps > ops.LANES_TAPS_MAX:
         return None

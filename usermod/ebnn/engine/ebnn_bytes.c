@@ -15,14 +15,18 @@
 typedef struct {
     const ebnn_run_t *run;
     uint32_t *sums; // SUMS words a filter
-    uint8_t *patches; // TILE patches of row_words * 32 bytes, the taps and zeros
     uint32_t *table; // TABLE_WORDS a word of the chunk
-    uint32_t patch; // bytes of a patch
     uint32_t chunk; // words of weights that the table holds
+    // Where the taps of each position are, `row` of them in a row, then `skip` bytes of no interest; and how far we are.
+    const uint8_t *taps[TILE];
+    uint32_t row, skip, offset, in_row, left;
 } bytes_t;
 
+// Patches serve where the kernel leaves the input.
 static uint32_t patch_bytes(const ebnn_node_t *node) {
-    return (node->taps + 3) / 4 * 4;
+    const ebnn_window_t *kernel = &node->kernel;
+    int pads = kernel->top | kernel->left | kernel->bottom | kernel->right;
+    return pads ? (node->taps + 3) / 4 * 4 : 0;
 }
 
 static uint32_t fixed_bytes(const ebnn_node_t *node) {
@@ -51,19 +55,31 @@ static void build_group(uint32_t *to, const uint32_t v[8]) {
 #undef LESS
 }
 
-// The table of the groups from `group` on; groups behind the last tap are only asked for pattern 0.
-static void build_table(const bytes_t *bytes, uint32_t *table, uint32_t group) {
-    const uint8_t *x = bytes->patches + 4 * group;
-    for (uint32_t g = 0; g < 8; g++, x += 4, table += GROUP_WORDS) {
-        if (4 * (group + g) >= bytes->patch) {
+// The next tap of every position, as two words of lanes.
+static inline void next_tap(bytes_t *bytes, uint32_t v[2]) {
+    uint32_t o = bytes->offset++;
+    v[0] = bytes->taps[0][o] | (uint32_t)bytes->taps[1][o] << 16;
+    v[1] = bytes->taps[2][o] | (uint32_t)bytes->taps[3][o] << 16;
+    if (++bytes->in_row == bytes->row) {
+        bytes->in_row = 0;
+        bytes->offset += bytes->skip;
+    }
+}
+
+// The table of the next 32 taps; groups behind the last tap are only asked for pattern 0.
+static void build_table(bytes_t *bytes, uint32_t *table) {
+    for (uint32_t g = 0; g < 8; g++, table += GROUP_WORDS) {
+        if (bytes->left == 0) {
             table[0] = table[1] = 0;
             continue;
         }
         uint32_t v[8];
         for (uint32_t tap = 0; tap < 4; tap++) {
-            const uint8_t *p = x + tap;
-            v[2 * tap] = p[0] | (uint32_t)p[bytes->patch] << 16;
-            v[2 * tap + 1] = p[2 * bytes->patch] | (uint32_t)p[3 * bytes->patch] << 16;
+            v[2 * tap] = v[2 * tap + 1] = 0;
+            if (bytes->left != 0) {
+                next_tap(bytes, v + 2 * tap);
+                bytes->left--;
+            }
         }
         build_group(table, v);
     }
@@ -117,27 +133,56 @@ static void emit_block(const bytes_t *bytes, const ebnn_cursor_t *first, uint32_
     }
 }
 
-static void gather_patches(const bytes_t *bytes, const ebnn_cursor_t *first, uint32_t count) {
+// Whether the kernel lies inside of the input at every position of the tile; then the taps are read where they are.
+static int find_taps(bytes_t *bytes, const ebnn_cursor_t *first, uint32_t count) {
+    const ebnn_run_t *run = bytes->run;
+    const ebnn_window_t *kernel = &run->node->kernel;
+    uint32_t height = run->in->height, width = run->in->width, channels = run->in->channels;
     ebnn_cursor_t cursor = *first;
-    memset(bytes->patches, 0, TILE * bytes->patch);
-    for (uint32_t i = 0; i < count; i++) {
-        ebnn_gather(bytes->run, &cursor, bytes->patches + i * bytes->patch);
-        ebnn_cursor_next(bytes->run, &cursor);
+    for (uint32_t i = 0; i < TILE; i++) {
+        uint32_t y = cursor.y * kernel->stride_h - kernel->top, x = cursor.x * kernel->stride_w - kernel->left;
+        // A position left of the input or above it is a very large one.
+        if (y >= height || y + kernel->height > height || x >= width || x + kernel->width > width) {
+            return 0;
+        }
+        bytes->taps[i] = run->input + (y * width + x) * channels;
+        if (i + 1 < count) {
+            ebnn_cursor_next(run, &cursor);
+        }
     }
+    bytes->row = kernel->width * channels;
+    bytes->skip = width * channels - bytes->row;
+    return 1;
+}
+
+static void gather_patches(bytes_t *bytes, const ebnn_cursor_t *first, uint32_t count) {
+    const ebnn_node_t *node = bytes->run->node;
+    uint8_t *patch = (uint8_t *)(bytes->sums + SUMS * node->filters);
+    ebnn_cursor_t cursor = *first;
+    for (uint32_t i = 0; i < TILE; i++, patch += patch_bytes(node)) {
+        ebnn_gather(bytes->run, &cursor, patch);
+        bytes->taps[i] = patch;
+        if (i + 1 < count) {
+            ebnn_cursor_next(bytes->run, &cursor);
+        }
+    }
+    bytes->row = node->taps;
+    bytes->skip = 0;
 }
 
 void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
     const ebnn_node_t *node = run->node;
-    bytes_t bytes = { .run = run, .sums = (uint32_t *)(void *)run->scratch, .patch = patch_bytes(node) };
-    bytes.patches = run->scratch + EBNN_BYTES_SUM_BYTES * node->filters;
+    bytes_t bytes = { .run = run, .sums = (uint32_t *)(void *)run->scratch, .left = node->taps };
     bytes.table = bytes.sums + fixed_bytes(node) / 4;
     bytes.chunk = (node->scratch_size - fixed_bytes(node)) / EBNN_BYTES_TABLE_BYTES;
-    gather_patches(&bytes, first, count);
+    if (!find_taps(&bytes, first, count)) {
+        gather_patches(&bytes, first, count);
+    }
     memset(bytes.sums, 0, EBNN_BYTES_SUM_BYTES * node->filters);
     for (uint32_t word = 0; word < node->row_words; word += bytes.chunk) {
         uint32_t part = node->row_words - word < bytes.chunk ? node->row_words - word : bytes.chunk;
         for (uint32_t i = 0; i < part; i++) {
-            build_table(&bytes, bytes.table + i * TABLE_WORDS, 8 * (word + i));
+            build_table(&bytes, bytes.table + i * TABLE_WORDS);
         }
         add_chunk(&bytes, word, part);
     }
