@@ -98,15 +98,6 @@ uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t fil
 // All taps of the kernel at a position -> a patch.
 void ebnn_gather(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint8_t *patch);
 
-static inline uint32_t ebnn_popcount(uint32_t x) {
-    x -= x >> 1 & 0x55555555UL;
-    x = (x & 0x33333333UL) + (x >> 2 & 0x33333333UL);
-    x = (x + (x >> 4)) & 0x0f0f0f0fUL;
-    x += x >> 8;
-    x += x >> 16;
-    return x & 0x3f;
-}
-
 // A word of bits as the memory has it, or back: bit 0 comes first on either byte order.
 static inline uint32_t ebnn_word(const uint32_t *w) {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__

@@ -70,14 +70,76 @@ void ebnn_gather(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint8_t *pa
     }
 }
 
+#ifdef EBNN_HAS_POPCOUNT
+static uint32_t count_mismatches(const uint32_t *x, const uint32_t *w, uint32_t words) {
+    uint32_t mismatches = 0;
+    for (uint32_t i = 0; i < words; i++) {
+        mismatches += (uint32_t)__builtin_popcount(x[i] ^ w[i]);
+    }
+    return mismatches;
+}
+#else
+// Ones of a word, counted in each nibble.
+static inline uint32_t nibble_counts(uint32_t x) {
+    x -= x >> 1 & 0x55555555UL;
+    return (x & 0x33333333UL) + (x >> 2 & 0x33333333UL);
+}
+
+static inline uint32_t byte_counts(uint32_t n) {
+    return (n & 0x0f0f0f0fU) + (n >> 4 & 0x0f0f0f0fU);
+}
+
+static inline uint32_t sum_bytes(uint32_t bytes) {
+    bytes = (bytes & 0x00ff00ffU) + (bytes >> 8 & 0x00ff00ffU);
+    return (bytes & 0xffff) + (bytes >> 16);
+}
+
+// Add two words bit by bit to a column of ones; what it gives is the carry.
+static inline uint32_t carry_save(uint32_t *ones, uint32_t a, uint32_t b) {
+    uint32_t u = *ones ^ a, carry = (*ones & a) | (u & b);
+    *ones = u ^ b;
+    return carry;
+}
+
+#define BITS(i) (x[i] ^ w[i])
+
+// Harley and Seal: eight words become one that counts eight each, and columns of ones, twos and fours.
+static uint32_t count_eights(const uint32_t *x, const uint32_t *w, uint32_t words) {
+    uint32_t ones = 0, twos = 0, fours = 0, mismatches = 0;
+    for (const uint32_t *end = x + words; x != end; x += 8, w += 8) {
+        uint32_t two_a = carry_save(&ones, BITS(0), BITS(1)), two_b = carry_save(&ones, BITS(2), BITS(3));
+        uint32_t four_a = carry_save(&twos, two_a, two_b);
+        two_a = carry_save(&ones, BITS(4), BITS(5));
+        two_b = carry_save(&ones, BITS(6), BITS(7));
+        uint32_t four_b = carry_save(&twos, two_a, two_b);
+        mismatches += 8 * sum_bytes(byte_counts(nibble_counts(carry_save(&fours, four_a, four_b))));
+    }
+    uint32_t bytes = byte_counts(nibble_counts(ones)) + 2 * byte_counts(nibble_counts(twos));
+    return mismatches + sum_bytes(bytes + 4 * byte_counts(nibble_counts(fours)));
+}
+
+static uint32_t count_mismatches(const uint32_t *x, const uint32_t *w, uint32_t words) {
+    uint32_t eights = words / 8 * 8, mismatches = 0, bytes = 0;
+    if (eights >= 16) { // the columns cost too much for less
+        mismatches = count_eights(x, w, eights);
+        x += eights;
+        w += eights;
+        words -= eights;
+    }
+    for (; words >= 3; words -= 3, x += 3, w += 3) { // a nibble holds the counts of 3 words
+        bytes += byte_counts(nibble_counts(BITS(0)) + nibble_counts(BITS(1)) + nibble_counts(BITS(2)));
+    }
+    for (; words != 0; words--, x++, w++) {
+        bytes += byte_counts(nibble_counts(BITS(0)));
+    }
+    return mismatches + sum_bytes(bytes);
+}
+#undef BITS
+#endif
+
 // Sum of w * x over bits: taps that agree minus taps that do not. Both operands are aligned.
 static int32_t sum_bits(const ebnn_node_t *node, const void *patch, const void *row) {
-    const uint32_t *x = patch, *w = row;
-    uint32_t mismatches = 0;
-    for (uint32_t i = 0; i < node->row_words; i++) {
-        mismatches += EBNN_POPCOUNT(x[i] ^ w[i]);
-    }
-    return (int32_t)(node->taps - 2 * mismatches);
+    return (int32_t)(node->taps - 2 * count_mismatches(patch, row, node->row_words));
 }
 
 // Sum of w * x over bytes.

@@ -2,13 +2,11 @@
 #ifndef EBNN_PORT_H
 #define EBNN_PORT_H
 
-// Number of ones of a 32-bit word. The default needs no library: __builtin_popcount becomes a call into libgcc
-// on every core without a popcount instruction, and a native module cannot link it.
-#ifndef EBNN_POPCOUNT
+// Whether __builtin_popcount is an instruction. Elsewhere it is a call into libgcc, which is slow and which a native
+// module cannot link; the engine then counts by itself.
+#ifndef EBNN_HAS_POPCOUNT
 #if defined(__riscv_zbb) || defined(__POPCNT__)
-#define EBNN_POPCOUNT(x) ((uint32_t)__builtin_popcount(x))
-#else
-#define EBNN_POPCOUNT(x) ebnn_popcount(x)
+#define EBNN_HAS_POPCOUNT
 #endif
 #endif
 
