@@ -129,28 +129,46 @@ static void build_table(uint32_t *table, uint32_t *words) {
     }
 }
 
-// Add the mismatches of one filter over a chunk to its sums. Bytes hold positions 0 2 4 6, 1 3 5 7, and the same + 8.
-#if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#if defined(EBNN_PLAIN_C)
+#define EBNN_LANES_C
+#elif defined(__thumb2__)
 #include "ebnn_lanes_thumb2.h"
+#elif defined(__thumb__)
+#include "ebnn_lanes_thumb1.h"
 #else
+#define EBNN_LANES_C
+#endif
+
+#ifdef EBNN_LANES_C
+// Add the mismatches of one word of weights to 16 bytes; the table of the next word. Written out, because compilers
+// leave a loop here that costs more than what it does.
+static inline const uint32_t *add_word(uint32_t bits, const uint32_t *table, uint32_t a[4]) {
+    const uint32_t nibbles = 0x0f0f0f0fUL, *entry;
+    uint32_t n0, n1;
+#define FIND(group) (entry = table + 32 * (group) + 2 * (bits >> 4 * (group) & 15))
+#define FIRST(group) (FIND(group), n0 = entry[0], n1 = entry[1])
+#define NEXT(group) (FIND(group), n0 += entry[0], n1 += entry[1])
+#define WIDEN() \
+    (a[0] += n0 & nibbles, a[1] += n0 >> 4 & nibbles, a[2] += n1 & nibbles, a[3] += n1 >> 4 & nibbles)
+    FIRST(0), NEXT(1), NEXT(2), WIDEN();
+    FIRST(3), NEXT(4), NEXT(5), WIDEN();
+    FIRST(6), NEXT(7), WIDEN();
+#undef FIND
+#undef FIRST
+#undef NEXT
+#undef WIDEN
+    return table + TABLE_WORDS;
+}
+#endif
+
+#if !defined(__thumb2__) || defined(EBNN_PLAIN_C)
+// Add the mismatches of one filter over a chunk to its sums. Bytes hold positions 0 2 4 6, 1 3 5 7, and the same + 8.
 static inline void add_filter(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t *sums) {
-    const uint32_t nibbles = 0x0f0f0f0fUL, bytes = 0x00ff00ffUL;
+    const uint32_t bytes = 0x00ff00ffUL;
     uint32_t a[4] = { 0 };
-    for (; table != end; table += TABLE_WORDS) {
-        uint32_t bits = ebnn_word(w++), n0 = 0, n1 = 0;
-        for (uint32_t group = 0; group < 8; group++, bits >>= 4) {
-            const uint32_t *entry = table + 32 * group + 2 * (bits & 15);
-            n0 += entry[0];
-            n1 += entry[1];
-            if (group == 2 || group == 5 || group == 7) {
-                a[0] += n0 & nibbles;
-                a[1] += n0 >> 4 & nibbles;
-                a[2] += n1 & nibbles;
-                a[3] += n1 >> 4 & nibbles;
-                n0 = n1 = 0;
-            }
-        }
-    }
+    do {
+        table = add_word(ebnn_word(w++), table, a);
+    } while (table != end);
     for (uint32_t i = 0; i < 4; i++) {
         sums[2 * i] += a[i] & bytes;
         sums[2 * i + 1] += a[i] >> 8 & bytes;
