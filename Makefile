@@ -24,7 +24,7 @@ test: toolchain ## every test, with the firmware that they need (ARGS="-k golden
 
 bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 ARGS=--nodes)
 	@$(BIN)/python -m ebnn.count $(if $(CORE),--core $(CORE)) $(if $(GROUP),--group $(GROUP)) \
-	    $(if $(CASE),--case $(CASE)) $(ARGS)
+	    $(if $(CASE),--case $(CASE)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
 
 repl: toolchain ## boot a board and stay at its prompt (BOARD=...)
 	@$(BIN)/ebnn repl $(BOARD_OPTION)
