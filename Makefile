@@ -5,7 +5,7 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain demo test bench repl firmware golden mutants lint format lock clean
+.PHONY: help setup toolchain demo test bench size repl firmware golden mutants lint format lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ test: toolchain ## every test, with the firmware that they need (ARGS="-k golden
 bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 ARGS=--nodes)
 	@$(BIN)/python -m ebnn.count $(if $(CORE),--core $(CORE)) $(if $(GROUP),--group $(GROUP)) \
 	    $(if $(CASE),--case $(CASE)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
+
+size: toolchain ## bytes and stack of the engine by function and core, beside the record (CORE=m4 ARGS=--record)
+	@$(BIN)/python -m ebnn.count.size $(if $(CORE),--core $(CORE)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
 
 repl: toolchain ## boot a board and stay at its prompt (BOARD=...)
 	@$(BIN)/ebnn repl $(BOARD_OPTION)

@@ -13,6 +13,7 @@ from ebnn.errors import BuildError
 
 CFLAGS = ("-std=c99", "-Os", "-ffunction-sections")
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?\\n(\d+) bytes')
+_INDIRECT = "__indirect_call"
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 
 
@@ -55,17 +56,30 @@ def _run(command: list[str]) -> str:
 
 
 def deepest_stack(graph: str, root: str) -> int:
-    """Bytes of stack of the deepest chain of calls from ``root`` in gcc's call graphs (VCG text)."""
-    frames = {name.split(":")[-1]: int(size) for name, size in _NODE.findall(graph)}
+    """Bytes of stack of the deepest chain of calls from ``root`` in gcc's call graphs (VCG text).
+
+    A call through a pointer may reach every static function that nobody calls by name; one such step is followed
+    in a chain, since the callbacks of the caller are called that way, too.
+
+    Raises:
+        BuildError: recursion, or no such root.
+    """
+    titles = {name: int(size) for name, size in _NODE.findall(graph)}
+    frames = {name.split(":")[-1]: size for name, size in titles.items()}
     calls: dict[str, set[str]] = {}
     for caller, callee in _EDGE.findall(graph):
         calls.setdefault(caller.split(":")[-1], set()).add(callee.split(":")[-1])
+    hidden = {title.split(":")[-1] for title in titles if ":" in title} - set().union(*calls.values())
 
     def depth(name: str, above: tuple[str, ...] = ()) -> int:
         if name in above:
             raise BuildError(f"{name} calls itself: its stack has no bound")
-        below = [depth(callee, (*above, name)) for callee in calls.get(name, ())]
-        return frames.get(name, 0) + max(below, default=0)
+        below = [0]
+        for callee in calls.get(name, ()):
+            reached = {callee} if callee != _INDIRECT else set() if above.count(_INDIRECT) else hidden
+            chain = (*above, name, _INDIRECT) if callee == _INDIRECT else (*above, name)
+            below += [depth(target, chain) for target in reached]
+        return frames.get(name, 0) + max(below)
 
     if root not in frames:
         raise BuildError(f"no function {root} in the call graph")

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     found = results.Results(options.out or results.results_path())
     engine = image.snapshot()
     rows = []
-    for core in _usable(options.core):
+    for core in cores.usable(options.core):
         built = image.build_image(core, engine, options.flags)
         for case in wanted:
             if options.profile:
@@ -56,19 +56,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _print(table: Table) -> None:
     print(f"\n{table.title}\n{table.text()}")
-
-
-def _usable(names: str) -> list[cores.Core]:
-    """The cores asked for; those of ``all`` that this computer cannot emulate are named and left out."""
-    usable = []
-    for core in cores.find(names):
-        if names != "all":
-            cores.require(core)
-        if cores.missing(core):
-            print(f"skipped: {cores.missing(core)}", flush=True)
-        else:
-            usable.append(core)
-    return usable
 
 
 def _count(
