@@ -5,7 +5,7 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain demo test bench size repl firmware golden mutants lint format lock clean
+.PHONY: help setup toolchain demo test bench size repl firmware golden mutants readme lint format lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ golden: setup ## write what is generated and committed: operator header, SPEC ta
 
 mutants: setup ## plant faults in engine, simulator and folding: the tests must catch each
 	@$(BIN)/python tests/mutants.py
+
+readme: setup ## README's figures from the last demo, its example from host/ebnn/examples
+	@$(BIN)/python tools/readme.py build/demo/report.json
 
 lint: setup ## ruff, the C format, the shell's syntax
 	@$(BIN)/ruff check
