@@ -85,6 +85,8 @@ def test_the_command_counts_once_and_keeps(tmp_path: Path, capsys: pytest.Captur
 def test_errors_are_one_sentence(capsys: pytest.CaptureFixture) -> None:
     assert program.main(["--core", "z80"]) == 1
     assert capsys.readouterr().err.startswith("error: no core z80; there are m0,")
+    assert program.main(["--core", "m3", "--group", "all", "--docs"]) == 1
+    assert "error: --docs takes the whole bench" in capsys.readouterr().err
 
 
 def test_costs_of_layers_and_networks() -> None:

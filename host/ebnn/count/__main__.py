@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ebnn.count import cases, cores, document, image, results, tables
 from ebnn.count.measure import measure, profile
-from ebnn.errors import EbnnError
+from ebnn.errors import ConfigError, EbnnError
 from ebnn.tables import Table
 
 FIT = "default"
@@ -33,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Count what the options say; returns the exit status."""
     wanted = cases.find(options.group, options.case)
+    if options.docs and (options.core, options.group, options.case) != ("all", "all", None):
+        raise ConfigError("--docs takes the whole bench: make bench GROUP=all ARGS=--docs")
     found = results.Results(options.out or results.results_path())
     engine = image.snapshot()
     rows = []
@@ -72,19 +74,23 @@ def _count(
         "image": image.bench_digest(built.core),
         "compiler": image.compiler_version(built.core),
     }
+    before = found.last(about)
     kept = None if options.fresh else found.done(about)
     start = time.monotonic()
     row = kept or {**about, **measure(built, case)}
     if not kept:
         found.add(row)
-    print(_progress(row, "kept" if kept else f"{time.monotonic() - start:.1f} s"), flush=True)
+    print(_progress(row, before, "kept" if kept else f"{time.monotonic() - start:.1f} s"), flush=True)
     return row
 
 
-def _progress(row: dict, took: str) -> str:
-    value = tables.cost(row)
+def _progress(row: dict, before: dict | None, took: str) -> str:
+    """A line of a case; the change is against what the file held."""
+    value, now = tables.cost(row), tables.subject(row)["instructions"]
     ratio = "" if value is None else f"{value:.2f}"
-    return f"{row['core']:8s} {row['case']:16s} {tables.subject(row)['instructions']:12,} {ratio:>8s}  {took}"
+    was = tables.subject(before)["instructions"] if before else now
+    change = "" if now == was else f"{now / was - 1:+.1%}"
+    return f"{row['core']:8s} {row['case']:16s} {now:12,} {ratio:>8s} {change:>8s}  {took}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -126,7 +126,14 @@ def _sweep() -> tuple[Case, ...]:
             row(f"width-{w}", "32c3", (8, w, 32), f"width-{_multiple(w)}"),
             row(f"width-pad-{w}", "32c3p1", (8, w, 32), f"width-pad-{_multiple(w)}"),
         ]
+    found += [_bytes(channels, w) for channels in (1, 3) for w in WIDTHS]
     return tuple(found)
+
+
+def _bytes(channels: int, width: int) -> Case:
+    reference = f"bytes{channels}-{_multiple(width)}" if width % 32 else None
+    name = f"bytes{channels}-{width}"
+    return Case(name, "32c5p2", (8, width, channels), "u8", "sweep", node=0, reference=reference)
 
 
 GROUPS = {"main": NETWORKS + LAYERS, "sweep": _sweep()}

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -189,6 +190,8 @@ def build_plugin(qemu: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(f".{os.getpid()}.so")
         flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden"]
+        if sys.platform == "darwin":  # QEMU's calls are found when it loads the plugin
+            flags += ["-undefined", "dynamic_lookup"]
         run_tool([compiler, *flags, f"-DAPI_VERSION={api}", str(source), "-o", str(partial)])
         os.replace(partial, target)
     return target

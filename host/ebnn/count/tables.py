@@ -102,8 +102,9 @@ def cliff_table(rows: Sequence[dict]) -> Table:
              reference["case"] if reference else "", f"{other:.2f}" if other else "", f"{ratio:.2f}" if ratio else "",
              "cliff" if ratio and ratio > CLIFF else "")
         )  # fmt: skip
-    head = ("core", "case", "fit", "instructions", "per 32 binary", "reference", "its cost", "times", "")
-    return Table("Sweep", head, tuple(lines), f"A cliff is more than {CLIFF} times the reference.", 3, tuple(steep))
+    head = ("core", "case", "fit", "instructions", "cost", "reference", "its cost", "times", "")
+    note = f"Cost is instructions per 32 binary MACs or per byte MAC; a cliff is more than {CLIFF} times the reference."
+    return Table("Sweep", head, tuple(lines), note, 3, tuple(steep))
 
 
 def profile_table(core: str, case: str, counts: Sequence[FunctionCount]) -> Table:
