@@ -22,9 +22,9 @@ demo: toolchain ## train, export, build, boot, classify on the board, report (BO
 test: toolchain ## every test, with the firmware that they need (ARGS="-k golden" for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 $(ARGS)
 
-bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 ARGS=--nodes)
+bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 FIT=fast ARGS=--nodes)
 	@$(BIN)/python -m ebnn.count $(if $(CORE),--core $(CORE)) $(if $(GROUP),--group $(GROUP)) \
-	    $(if $(CASE),--case $(CASE)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
+	    $(if $(CASE),--case $(CASE)) $(if $(FIT),--fit $(FIT)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
 
 size: toolchain ## bytes and stack of the engine by function and core, beside the record (CORE=m4 ARGS=--record)
 	@$(BIN)/python -m ebnn.count.size $(if $(CORE),--core $(CORE)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)

@@ -55,21 +55,26 @@ def _run(command: list[str]) -> str:
         raise BuildError(f"{command[0]} failed:\n{error.stderr}") from None
 
 
+def public_functions() -> set[str]:
+    """Names that ebnn.h declares."""
+    (header,) = (path for path in engine_sources() if path.name == "ebnn.h")
+    return set(re.findall(r"^\w[\w *]*?(ebnn_\w+)\(", header.read_text(encoding="utf-8"), re.MULTILINE))
+
+
 def deepest_stack(graph: str, root: str) -> int:
     """Bytes of stack of the deepest chain of calls from ``root`` in gcc's call graphs (VCG text).
 
-    A call through a pointer may reach every static function that nobody calls by name; one such step is followed
-    in a chain, since the callbacks of the caller are called that way, too.
+    A call through a pointer may reach every function that nobody calls by name and ebnn.h does not declare; one such
+    step is followed in a chain, since the callbacks of the caller are called that way, too.
 
     Raises:
         BuildError: recursion, or no such root.
     """
-    titles = {name: int(size) for name, size in _NODE.findall(graph)}
-    frames = {name.split(":")[-1]: size for name, size in titles.items()}
+    frames = {name.split(":")[-1]: int(size) for name, size in _NODE.findall(graph)}
     calls: dict[str, set[str]] = {}
     for caller, callee in _EDGE.findall(graph):
         calls.setdefault(caller.split(":")[-1], set()).add(callee.split(":")[-1])
-    hidden = {title.split(":")[-1] for title in titles if ":" in title} - set().union(*calls.values())
+    hidden = set(frames) - set().union(*calls.values()) - public_functions()
 
     def depth(name: str, above: tuple[str, ...] = ()) -> int:
         if name in above:

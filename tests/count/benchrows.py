@@ -11,7 +11,7 @@ def row(**changes: object) -> dict:
     made = {
         "core": "m3",
         "case": "n1",
-        "fit": "default",
+        "fit": "small",
         "flags": "-O2",
         "engine": "e1",
         "model": "a1",

@@ -69,6 +69,9 @@ def test_names_of_cases() -> None:
         cases.find("main", "n9")
     with pytest.raises(ConfigError, match="no group tiny; there are main, sweep"):
         cases.find("tiny")
+    assert cases.find_fits("all") == cases.FITS and cases.find_fits("small") == ("small",)
+    with pytest.raises(ConfigError, match="no fit huge; there are small"):
+        cases.find_fits("huge")
 
 
 def test_figures_of_peers_and_goals_belong_to_cases() -> None:

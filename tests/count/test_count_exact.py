@@ -45,7 +45,7 @@ def test_functions_share_what_ran(core: Core) -> None:
 def test_a_case_counts_the_same_twice_and_node_by_node() -> None:
     built = image.build_image(cores.BY_NAME["m3"], image.snapshot())
     case = cases.BY_NAME["mnist-16c3"]
-    first, second = (measure(built, case) for _ in range(2))
+    first, second = (measure(built, case, "small") for _ in range(2))
     assert {**first, "date": ""} == {**second, "date": ""}
     nodes = sum(node["instructions"] for node in first["nodes"])
     # The traced run calls the trace; the plain one does not. Both have the steps around the nodes.
@@ -57,13 +57,13 @@ def test_a_wrong_score_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     built = image.build_image(cores.BY_NAME["m3"], image.snapshot())
     case = cases.BY_NAME["n2"]
     right = cases.prepare(case)
-    monkeypatch.setattr("ebnn.count.measure.prepare", lambda _: dataclasses.replace(right, scores=right.scores + 1))
-    with pytest.raises(BoardError, match="m3 n2: scores .* differ from the simulator's"):
-        measure(built, case)
+    monkeypatch.setattr("ebnn.count.measure.prepare", lambda *_: dataclasses.replace(right, scores=right.scores + 1))
+    with pytest.raises(BoardError, match="m3 n2 small: scores .* differ from the simulator's"):
+        measure(built, case, "small")
     other = (b"\1" + right.outputs[0][1:], *right.outputs[1:])
-    monkeypatch.setattr("ebnn.count.measure.prepare", lambda _: dataclasses.replace(right, outputs=other))
-    with pytest.raises(BoardError, match="m3 n2: the output of node 0 differs"):
-        measure(built, case)
+    monkeypatch.setattr("ebnn.count.measure.prepare", lambda *_: dataclasses.replace(right, outputs=other))
+    with pytest.raises(BoardError, match="m3 n2 small: the output of node 0 differs"):
+        measure(built, case, "small")
 
 
 def test_a_damaged_model_fails_with_the_engines_error() -> None:

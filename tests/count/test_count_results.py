@@ -68,7 +68,7 @@ def test_a_damaged_file_is_refused_and_an_older_one_forgotten(tmp_path: Path) ->
 
 
 def test_the_command_counts_once_and_keeps(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    arguments = ["--core", "m3", "--case", "n2", "--out", str(tmp_path / "bench.json")]
+    arguments = ["--core", "m3", "--case", "n2", "--fit", "small", "--out", str(tmp_path / "bench.json")]
     assert program.main(arguments) == 0
     (first,) = results.Results(tmp_path / "bench.json").rows
     assert "kept" not in capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_a_cliff_is_named() -> None:
 
     found = tables.cliff_table([layer("width-5", 1000), layer("width-6", 1001), layer("width-32", 400)])
     assert [line[1:] for line in found.rows if line[-1]] == [
-        ("width-6", "default", "1,001", "10.01", "width-32", "4.00", "2.50", "cliff")
+        ("width-6", "small", "1,001", "10.01", "width-32", "4.00", "2.50", "cliff")
     ]
 
 

@@ -7,6 +7,7 @@ from the case's name, so a case is the same on every computer.
 from __future__ import annotations
 
 import hashlib
+import inspect
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import NormalDist
@@ -21,6 +22,7 @@ from ebnn.geometry import Geometry, Shape, Value, output_shape
 from ebnn.network import Network, Node, conv_node, dense_node, pool_node
 from ebnn.sim import Simulator
 
+FITS = ("small", "balanced", "fast") if "fit" in inspect.signature(build_model).parameters else ("small",)
 BYTE_MEAN, BYTE_SPREAD = 127.5, 73.9  # of uniform bytes
 
 
@@ -158,6 +160,19 @@ def find(group: str, names: str | None = None) -> tuple[Case, ...]:
     return GROUPS[group]
 
 
+def find_fits(names: str) -> tuple[str, ...]:
+    """Fits by name, joined by commas; ``all`` is every one.
+
+    Raises:
+        ConfigError: no such fit.
+    """
+    chosen = FITS if names == "all" else tuple(names.split(","))
+    for name in chosen:
+        if name not in FITS:
+            raise ConfigError(f"no fit {name}; there are {', '.join(FITS)}, and all")
+    return chosen
+
+
 def build_network(case: Case) -> Network:
     """The case's network."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(case.name.encode()).digest()[:8], "little"))
@@ -211,10 +226,10 @@ def _thresholds(rng: np.random.Generator, source: Value, weights: np.ndarray, wi
 
 
 @cache
-def prepare(case: Case) -> Prepared:
-    """Build the model and simulate it (some tenths of a second, once)."""
+def prepare(case: Case, fit: str = "small") -> Prepared:
+    """Build the model for a fit and simulate it (some tenths of a second, once)."""
     network = build_network(case)
-    blob = build_model(network)
+    blob = build_model(network, **({"fit": fit} if len(FITS) > 1 else {}))
     rng = np.random.default_rng(len(blob))
     elements = rng.integers(0, 256 if case.dtype == "u8" else 2, (1, *case.input))
     image = elements.astype(np.uint8) if case.dtype == "u8" else bits.pack_maps(elements.astype(bool))
