@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,14 @@ from ebnn.count.cycles import MODELS, estimate, functions
 from ebnn.count.emulate import emulate, parse_counts
 from ebnn.count.measure import measure
 from ebnn.errors import BoardError, BuildError, ConfigError
+from ebnn.files import repo_root
 
-LOOPS = (0, 1 + 2 * 10 + 1, 1000 * (1 + 2 * 200 + 1))  # firmware/bare/loop.c
+LOOP = repo_root() / "firmware" / "bare" / "loop.c"
+LOOPS = (0, 1 + 2 * 10 + 1, 1000 * (1 + 2 * 200 + 1))
 
 
 def test_loops_of_known_length(core: Core) -> None:
-    built = image.build_loops(core)
+    built = image.build_program(core, LOOP)
     found = emulate(built)
     assert [region.instructions for region in found.regions] == list(LOOPS)
     for region in found.regions:
@@ -26,7 +29,7 @@ def test_loops_of_known_length(core: Core) -> None:
 
 def test_known_cycles_of_a_loop(core: Core) -> None:
     """Load a constant, ten subtractions and ten branches of which nine are taken, return."""
-    built = image.build_loops(core)
+    built = image.build_program(core, LOOP)
     region = emulate(built).regions[1]
     assert sum(region.taken.values()) == 9 + 1
     if core.name in MODELS:
@@ -37,7 +40,7 @@ def test_known_cycles_of_a_loop(core: Core) -> None:
 
 
 def test_functions_share_what_ran(core: Core) -> None:
-    built = image.build_loops(core)
+    built = image.build_program(core, LOOP)
     region = emulate(built).regions[2]
     assert [(item.name, item.instructions) for item in functions(built, region)] == [("loop_200", LOOPS[2])]
 
@@ -68,8 +71,16 @@ def test_a_wrong_score_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_damaged_model_fails_with_the_engines_error() -> None:
     built = image.build_image(cores.BY_NAME["m3"], image.snapshot())
-    with pytest.raises(BoardError, match="m3: the image failed .*open ffffffff"):
+    with pytest.raises(BoardError, match="m3: the image failed: open ffffffff"):
         emulate(built, bytes(64))
+
+
+def test_a_fault_names_its_function(core: Core, tmp_path: Path) -> None:
+    trap = "unimp" if core.prefix.startswith("riscv") else "udf #0"
+    source = tmp_path / "trap.c"
+    source.write_text(f'#include "bare.h"\nint main(void) {{ __asm__ volatile("{trap}"); return 0; }}\n')
+    with pytest.raises(BoardError, match=rf"{core.name}: a fault at 0x\w+, in main$"):
+        emulate(image.build_program(core, source))
 
 
 def test_counts_of_one_region_stay_there() -> None:

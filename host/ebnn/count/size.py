@@ -126,7 +126,8 @@ def table(found: Mapping[str, Sizes], before: Mapping[str, Sizes]) -> Table:
             totals = ((sizes.text, before[core].text if core in before else None) for core, sizes in found.items())
             lines.append(("text", *(_cell(now, was, was is not None) for now, was in totals)))
     head = ("bytes", *(cores.BY_NAME[core].title for core in found))
-    return Table("Size of the engine", head, tuple(lines), emphasis=tuple(strong))
+    note = "Of the stack: a call through a pointer counts as the deepest function that it could reach."
+    return Table("Size of the engine", head, tuple(lines), note, emphasis=tuple(strong))
 
 
 def _keys(parts: Mapping[str, dict[str, int]], old: Mapping[str, dict[str, int]]) -> list[str]:
