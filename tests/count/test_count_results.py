@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from benchrows import row
 
 from ebnn.count import __main__ as program
-from ebnn.count import document, figures, results, tables
+from ebnn.count import cases, document, figures, results, tables
 from ebnn.errors import DataError
 
 
@@ -80,6 +81,29 @@ def test_the_command_counts_once_and_keeps(tmp_path: Path, capsys: pytest.Captur
     assert rows[0]["instructions"] != rows[1]["instructions"]
     assert program.main([*arguments, "--fresh"]) == 0
     assert "kept" not in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_one_failure_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = cases.prepare
+
+    def wrong_for_n1(case: cases.Case, fit: str) -> cases.Prepared:
+        found = prepare(case, fit)
+        return dataclasses.replace(found, scores=found.scores + 1) if case.name == "n1" else found
+
+    monkeypatch.setattr("ebnn.count.measure.prepare", wrong_for_n1)
+    arguments = ["--core", "m3", "--case", "n1,n2", "--fit", "small", "--out", str(tmp_path / "bench.json")]
+    assert program.main(arguments) == 1
+    shown = capsys.readouterr()
+    assert "error: m3 n1 small: scores" in shown.err and "error: 1 cases failed, see above" in shown.err
+    assert [item["case"] for item in results.Results(tmp_path / "bench.json").rows] == ["n2"]
+
+
+def test_a_profile_names_functions(capsys: pytest.CaptureFixture) -> None:
+    assert program.main(["--core", "m3", "--case", "n2", "--fit", "small", "--profile"]) == 0
+    shown = capsys.readouterr().out
+    assert "m3 n2 small" in shown and "ebnn_run" in shown and "of all" in shown
 
 
 def test_errors_are_one_sentence(capsys: pytest.CaptureFixture) -> None:

@@ -6,11 +6,12 @@ import argparse
 import itertools
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ebnn.count import cases, cores, document, image, results, tables
 from ebnn.count.measure import measure, profile
-from ebnn.errors import ConfigError, EbnnError
+from ebnn.errors import BoardError, ConfigError, EbnnError
 from ebnn.tables import Table
 
 
@@ -30,60 +31,86 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+class Bench:
+    """One pass of the command: what it counted, and how many cases failed.
+
+    Args:
+        options: what ``parser`` read.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.engine = image.snapshot()
+        self.results = results.Results(options.out or results.results_path())
+        self.rows: list[dict] = []
+        self.failed = 0
+
+    def run(self, chosen: Iterable[cores.Core], wanted: Sequence[cases.Case], fits: Sequence[str]) -> None:
+        """Count or profile every case; one that fails is told and does not stop the others."""
+        for core in chosen:
+            built = image.build_image(core, self.engine, self.options.flags)
+            for case, fit in itertools.product(wanted, fits):
+                try:
+                    self._profile(built, case, fit) if self.options.profile else self._count(built, case, fit)
+                except BoardError as error:
+                    print(f"error: {error}", file=sys.stderr, flush=True)
+                    self.failed += 1
+
+    def show(self) -> None:
+        """Print the tables."""
+        for group, table in (("main", tables.main_table), ("sweep", tables.cliff_table)):
+            chosen = [row for row in self.rows if cases.BY_NAME[row["case"]].group == group]
+            if chosen:
+                _print(table(chosen))
+        if self.options.nodes:
+            _print(tables.node_table([row for row in self.rows if cases.BY_NAME[row["case"]].node is None]))
+
+    def _profile(self, built: image.Image, case: cases.Case, fit: str) -> None:
+        _print(tables.profile_table(f"{built.core.name} {case.name} {fit}", profile(built, case, fit)))
+
+    def _count(self, built: image.Image, case: cases.Case, fit: str) -> None:
+        """The row of a case: as it is in the file, or counted anew."""
+        about = self._about(built, case, fit)
+        before = self.results.last(about)
+        kept = None if self.options.fresh else self.results.done(about)
+        start = time.monotonic()
+        row = kept or {**about, **measure(built, case, fit)}
+        if not kept:
+            self.results.add(row)
+        print(_progress(row, before, "kept" if kept else f"{time.monotonic() - start:.1f} s"), flush=True)
+        self.rows.append(row)
+
+    def _about(self, built: image.Image, case: cases.Case, fit: str) -> dict:
+        """The part of a row that stands before anything ran."""
+        return {
+            "core": built.core.name,
+            "case": case.name,
+            "fit": fit,
+            "flags": self.options.flags,
+            "engine": self.engine.digest,
+            "model": cases.prepare(case, fit).digest,
+            "image": image.bench_digest(built.core),
+            "compiler": image.compiler_version(built.core),
+        }
+
+
 def run(options: argparse.Namespace) -> int:
     """Count what the options say; returns the exit status."""
-    wanted = cases.find(options.group, options.case)
+    wanted, fits = cases.find(options.group, options.case), cases.find_fits(options.fit)
     if options.docs and (options.core, options.group, options.case, options.fit) != ("all", "all", None, "all"):
         raise ConfigError("--docs takes the whole bench: make bench GROUP=all ARGS=--docs")
-    found = results.Results(options.out or results.results_path())
-    engine = image.snapshot()
-    rows, fits = [], cases.find_fits(options.fit)
-    for core in cores.usable(options.core):
-        built = image.build_image(core, engine, options.flags)
-        for case, fit in itertools.product(wanted, fits):
-            if options.profile:
-                _print(tables.profile_table(f"{core.name} {case.name} {fit}", profile(built, case, fit)))
-            else:
-                rows.append(_count(_about(built, case, fit, engine, options.flags), built, found, options.fresh))
-    for group, table in (("main", tables.main_table), ("sweep", tables.cliff_table)):
-        chosen = [row for row in rows if cases.BY_NAME[row["case"]].group == group]
-        if chosen:
-            _print(table(chosen))
-    if options.nodes:
-        _print(tables.node_table([row for row in rows if cases.BY_NAME[row["case"]].node is None]))
+    bench = Bench(options)
+    bench.run(cores.usable(options.core), wanted, fits)
+    bench.show()
+    if bench.failed:
+        raise BoardError(f"{bench.failed} cases failed, see above")
     if options.docs:
-        print(f"written: {', '.join(map(str, document.write([*rows])))}")
+        print(f"written: {', '.join(map(str, document.write(bench.rows)))}")
     return 0
 
 
 def _print(table: Table) -> None:
     print(f"\n{table.title}\n{table.text()}")
-
-
-def _about(built: image.Image, case: cases.Case, fit: str, engine: image.Engine, flags: str) -> dict:
-    """The part of a row that stands before anything ran."""
-    return {
-        "core": built.core.name,
-        "case": case.name,
-        "fit": fit,
-        "flags": flags,
-        "engine": engine.digest,
-        "model": cases.prepare(case, fit).digest,
-        "image": image.bench_digest(built.core),
-        "compiler": image.compiler_version(built.core),
-    }
-
-
-def _count(about: dict, built: image.Image, found: results.Results, fresh: bool) -> dict:
-    """The row of a case: as it is in the file, or counted anew."""
-    before = found.last(about)
-    kept = None if fresh else found.done(about)
-    start = time.monotonic()
-    row = kept or {**about, **measure(built, cases.BY_NAME[about["case"]], about["fit"])}
-    if not kept:
-        found.add(row)
-    print(_progress(row, before, "kept" if kept else f"{time.monotonic() - start:.1f} s"), flush=True)
-    return row
 
 
 def _progress(row: dict, before: dict | None, took: str) -> str:

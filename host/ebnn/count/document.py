@@ -36,6 +36,7 @@ def render(rows: Sequence[dict], data: figures.Figures) -> str:
     sweep = [row for row in rows if cases.BY_NAME[row["case"]].group == "sweep"]
     parts = [INTRODUCTION, _origin(rows)]
     found = [
+        case_table(),
         goal_table(main, data),
         peer_table(main, data),
         published_table(data),
@@ -61,6 +62,17 @@ def _nodes_shown(rows: Sequence[dict]) -> list[dict]:
         for row in rows
         if cases.BY_NAME[row["case"]].node is None and (row["core"], row["fit"]) == ("m4", cases.FITS[-1])
     ]
+
+
+def case_table() -> Table:
+    """What the names of the main group mean."""
+    lines = [
+        (case.name, case.arch, "x".join(map(str, case.input)) + f" {case.dtype}",
+         "whole network" if case.node is None else "one layer")
+        for case in cases.GROUPS["main"]
+    ]  # fmt: skip
+    note = "Token 32c5p2 is 32 filters 5x5 with padding 2, p3s2 a max pool 3x3 with stride 2, 10 a dense layer."
+    return Table("Cases", ("case", "architecture", "input", "counted"), tuple(lines), note, left=4)
 
 
 def _origin(rows: Sequence[dict]) -> str:
