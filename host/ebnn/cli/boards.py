@@ -26,6 +26,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     flash = verbs.add_parser("flash", help="put the built firmware onto a board, boot it, ask for its version")
     add_board_option(flash)
     flash.add_argument("--image", type=Path, help="another image (default: the last one built for the board)")
+    flash.add_argument("--json", action="store_true", help="print what is on the board as JSON")
     flash.set_defaults(run=run_flash)
 
     repl = verbs.add_parser("repl", help="a board's prompt in this terminal (Ctrl-] leaves)")
@@ -85,6 +86,9 @@ def run_flash(options: argparse.Namespace) -> None:
     target = load_target(options.board)
     built = repo_root() / "build" / "firmware" / target.name / "make" / target.build.image
     done = flash(target, options.image or built)
+    if options.json:
+        print(json.dumps({"board": target.name, "image": str(done.path), "sha256": done.sha256, "ebnn": done.ebnn}))
+        return
     print(f"{target.name}: {done.path.name} flashed (sha256 {done.sha256[:16]}...), it answers as ebnn {done.ebnn}")
     print(f"next: ebnn repl --board {target.name}")
 
@@ -113,7 +117,7 @@ def _prepare(target) -> None:
 
     if target.talk.spawn is not None and not target.slot_image.exists():
         print(f"{target.name} has no firmware yet: building one", file=sys.stderr)
-        prepare_board(target)
+        prepare_board(target, lambda line: print(line, file=sys.stderr))
 
 
 def run_bench(options: argparse.Namespace) -> None:
