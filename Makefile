@@ -36,7 +36,7 @@ firmware: toolchain ## build MicroPython with the ebnn module (BOARD=... MODEL=p
 	@$(BIN)/ebnn firmware $(BOARD_OPTION) $(if $(MODEL),--model "$(MODEL)")
 
 golden: setup ## write what is generated and committed: operator header, SPEC tables, golden vectors
-	@$(BIN)/python -W ignore::RuntimeWarning:runpy -m ebnn.ops --write
+	@$(BIN)/python tools/generate.py
 	@$(BIN)/python tests/make_golden.py
 
 mutants: setup ## plant faults in engine, simulator and folding: the tests must catch each

@@ -7,7 +7,6 @@ are taken as they are.
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from ebnn.board.targets import Target
 from ebnn.bundle import MODEL_FILE
 from ebnn.cengine import CEngine
 from ebnn.errors import BoardError
-from ebnn.files import repo_root
+from ebnn.files import checkout_commit, repo_root
 from ebnn.footprint import engine_footprint
 from ebnn.format import decode
 from ebnn.report import speed
@@ -185,7 +184,7 @@ class Run:
         return {
             "title": f"ebnn demo: {self.dataset.name} on {self.order.target.title}",
             "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-            "commit": commit(),
+            "commit": checkout_commit(),
             "board": board_facts(self.order.target),
             "dataset": {"name": self.dataset.name, "test_count": len(self.dataset.x_test), "note": self.dataset.note},
             "arch": self.config.arch,
@@ -327,12 +326,3 @@ def board_facts(target: Target) -> dict:
     """What a report says of a board."""
     names = ("name", "title", "kind", "cpu", "clock_hz", "ram", "rom")
     return {name: getattr(target, name) for name in names}
-
-
-def commit() -> str | None:
-    """The checkout's commit, or None outside of git."""
-    try:
-        command = ["git", "-C", str(repo_root()), "describe", "--always", "--dirty"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

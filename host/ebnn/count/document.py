@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ebnn.count import cases, cores, figures, image, tables
-from ebnn.files import repo_root, write_atomic
+from ebnn.count import cases, cores, figures, tables
+from ebnn.files import checkout_commit, repo_root, write_atomic
 from ebnn.tables import Table
 
 INTRODUCTION = """# What the engine executes
@@ -76,8 +76,7 @@ def case_table() -> Table:
 
 
 def _origin(rows: Sequence[dict]) -> str:
-    command = ["git", "-C", str(repo_root()), "describe", "--always", "--dirty"]
-    commit = image.run_tool(command).strip()
+    commit = checkout_commit() or "unknown"
     dates = sorted(row["date"] for row in rows)
     compilers = sorted({row["compiler"] for row in rows})
     lines = [
