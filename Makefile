@@ -5,7 +5,7 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain demo test bench repl firmware golden mutants lint format lock clean
+.PHONY: help setup toolchain demo test bench size repl firmware golden mutants readme lint format lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,9 +22,12 @@ demo: toolchain ## train, export, build, boot, classify on the board, report (BO
 test: toolchain ## every test, with the firmware that they need (ARGS="-k golden" for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 $(ARGS)
 
-bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 ARGS=--nodes)
+bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 FIT=fast ARGS=--nodes)
 	@$(BIN)/python -m ebnn.count $(if $(CORE),--core $(CORE)) $(if $(GROUP),--group $(GROUP)) \
-	    $(if $(CASE),--case $(CASE)) $(ARGS)
+	    $(if $(CASE),--case $(CASE)) $(if $(FIT),--fit $(FIT)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
+
+size: toolchain ## bytes and stack of the engine by function and core, beside the record (CORE=m4 ARGS=--record)
+	@$(BIN)/python -m ebnn.count.size $(if $(CORE),--core $(CORE)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
 
 repl: toolchain ## boot a board and stay at its prompt (BOARD=...)
 	@$(BIN)/ebnn repl $(BOARD_OPTION)
@@ -33,11 +36,14 @@ firmware: toolchain ## build MicroPython with the ebnn module (BOARD=... MODEL=p
 	@$(BIN)/ebnn firmware $(BOARD_OPTION) $(if $(MODEL),--model "$(MODEL)")
 
 golden: setup ## write what is generated and committed: operator header, SPEC tables, golden vectors
-	@$(BIN)/python -m ebnn.ops --write
+	@$(BIN)/python tools/generate.py
 	@$(BIN)/python tests/make_golden.py
 
 mutants: setup ## plant faults in engine, simulator and folding: the tests must catch each
 	@$(BIN)/python tests/mutants.py
+
+readme: setup ## README's figures from the last demo, its example from host/ebnn/examples
+	@$(BIN)/python tools/readme.py build/demo/report.json
 
 lint: setup ## ruff, the C format, the shell's syntax
 	@$(BIN)/ruff check

@@ -111,9 +111,11 @@ static block_t *new_block(const struct qemu_plugin_tb *tb) {
     if (block == NULL) {
         abort();
     }
-    *block = (block_t) { .next = state.blocks, .size = size };
+    *block = (block_t) { .next = state.blocks, .size = size, .start = qemu_plugin_tb_vaddr(tb) };
     for (size_t i = 0; i < size; i++) {
-        block->addresses[i] = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, i));
+        const struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        block->addresses[i] = qemu_plugin_insn_vaddr(insn);
+        block->end = block->addresses[i] + qemu_plugin_insn_size(insn);
     }
     state.blocks = block;
     return block;

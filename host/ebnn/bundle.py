@@ -13,7 +13,7 @@ from ebnn.files import write_atomic
 from ebnn.format import SelfTest, decode, encode
 from ebnn.freeze import render_header, render_module
 from ebnn.network import Network
-from ebnn.plan import make_plan
+from ebnn.plan import DEFAULT_FIT, make_plan
 from ebnn.sim import Simulator, selftest_input
 from ebnn.version import __version__
 
@@ -25,8 +25,8 @@ METRICS_FILE = "metrics.json"
 CONFIG_FILE = "config.toml"
 
 
-def build_model(network: Network, fit: str = "small") -> bytes:
-    """The model file of a network: planned for a fit (``plan.FITS``), with a self-test, read back and compared.
+def build_model(network: Network, fit: str | int = DEFAULT_FIT) -> bytes:
+    """The model file of a network: planned for a fit (``plan.make_plan``), with a self-test, read back and compared.
 
     Raises:
         ExportError: the file does not hold the network (a mistake of this package, never of the caller).
@@ -45,6 +45,7 @@ def write_bundle(
     folder: str | Path,
     metrics: Mapping | None = None,
     config: str | None = None,
+    fit: str | int = DEFAULT_FIT,
 ) -> bytes:
     """Write the output folder of an export and return the model file.
 
@@ -53,22 +54,33 @@ def write_bundle(
         folder: made where it is missing.
         metrics: figures of the training, written as metrics.json.
         config: the training's effective configuration as TOML text, written as config.toml.
+        fit: memory for speed (``plan.make_plan``).
 
     Raises:
         OSError: the folder cannot be written; files that were there are whole, old or new.
     """
     folder = Path(folder)
-    blob = build_model(network)
-    origin = f"ebnn {__version__}: {network.values[0]} -> {network.classes} scores."
-    write_atomic(folder / MODEL_FILE, blob)
-    write_atomic(folder / MODULE_FILE, render_module(blob, origin=origin))
-    write_atomic(folder / "ebnn_model.h", render_header(blob, origin))
+    blob = build_model(network, fit)
     if metrics is not None:
         write_atomic(folder / METRICS_FILE, json.dumps(dict(metrics), indent=2) + "\n")
     if config is not None:
         write_atomic(folder / CONFIG_FILE, config)
-    compile_module(folder / MODULE_FILE)
+    write_model(blob, folder)
     return blob
+
+
+def write_model(blob: bytes, folder: str | Path) -> None:
+    """Write a model file with its frozen module, .mpy (where mpy-cross is installed) and C header into ``folder``.
+
+    Raises:
+        ModelError: ``blob`` is no sound model.
+    """
+    folder, network = Path(folder), decode(blob).network
+    origin = f"ebnn {__version__}: {network.values[0]} -> {network.classes} scores."
+    write_atomic(folder / MODEL_FILE, blob)
+    write_atomic(folder / MODULE_FILE, render_module(blob, origin=origin))
+    write_atomic(folder / "ebnn_model.h", render_header(blob, origin))
+    compile_module(folder / MODULE_FILE)
 
 
 def compile_module(source: Path) -> Path | None:

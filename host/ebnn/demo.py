@@ -7,7 +7,6 @@ are taken as they are.
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +22,12 @@ from ebnn.board.targets import Target
 from ebnn.bundle import MODEL_FILE
 from ebnn.cengine import CEngine
 from ebnn.errors import BoardError
-from ebnn.files import repo_root
+from ebnn.files import checkout_commit, repo_root
 from ebnn.footprint import engine_footprint
 from ebnn.format import decode
 from ebnn.report import speed
+from ebnn.train import recipes
+from ebnn.train.config import Config
 
 TRACES = 32  # images whose every node is compared
 SAMPLES_SHOWN = 24  # in the report
@@ -56,10 +57,10 @@ def demo_folder() -> Path:
     return repo_root() / "build" / "demo"
 
 
-def prepare_board(target: Target) -> None:
-    """Build and flash a board with the demo's model if there is one, else train one first."""
-    run = Run(Order(target, demo_folder()), print)
-    for stage in (run.data, run.train, run.firmware, run.flash):
+def prepare_board(target: Target, say: Callable[[str], None]) -> None:
+    """Build and flash a board with the demo's model, or one that comes with the repository, or one trained now."""
+    run = Run(Order(target, demo_folder()), say)
+    for stage in (run.data, run.find_model, run.firmware, run.flash):
         run.stage(stage)
 
 
@@ -93,14 +94,29 @@ class Run:
         about = f"{found.name}: {len(found.x_train)} training, {len(found.x_test)} test images"
         return f"{found.note}. {about}" if found.note else about
 
+    @property
+    def config(self) -> Config:
+        """The data set's default configuration."""
+        return recipes.default(self.dataset)
+
+    @property
+    def folder(self) -> Path:
+        """Where this data set and configuration are trained."""
+        return self.order.folder / f"{self.dataset.name}-{_key(self.dataset.sha256, self.config.to_toml())}"
+
+    def find_model(self) -> str:
+        """A model for the data set: trained by the demo, else from firmware/models, else trained now."""
+        for folder in (self.folder, repo_root() / "firmware" / "models" / self.dataset.name):
+            if (folder / MODEL_FILE).exists():
+                self.model_path = folder / MODEL_FILE
+                return str(_short(self.model_path))
+        return self.train()
+
     def train(self) -> str:
         """Train with the data set's default configuration and export."""
-        from ebnn.train import recipes
         from ebnn.train.runs import train_and_export
 
-        config = recipes.default(self.dataset)
-        self.config = config
-        self.folder = self.order.folder / f"{self.dataset.name}-{_key(self.dataset.sha256, config.to_toml())}"
+        config = self.config
         self.metrics = train_and_export(self.dataset, config, self.folder, self.say)
         self.model_path = self.folder / MODEL_FILE
         self.blob = self.model_path.read_bytes()
@@ -168,7 +184,7 @@ class Run:
         return {
             "title": f"ebnn demo: {self.dataset.name} on {self.order.target.title}",
             "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-            "commit": commit(),
+            "commit": checkout_commit(),
             "board": board_facts(self.order.target),
             "dataset": {"name": self.dataset.name, "test_count": len(self.dataset.x_test), "note": self.dataset.note},
             "arch": self.config.arch,
@@ -310,12 +326,3 @@ def board_facts(target: Target) -> dict:
     """What a report says of a board."""
     names = ("name", "title", "kind", "cpu", "clock_hz", "ram", "rom")
     return {name: getattr(target, name) for name in names}
-
-
-def commit() -> str | None:
-    """The checkout's commit, or None outside of git."""
-    try:
-        command = ["git", "-C", str(repo_root()), "describe", "--always", "--dirty"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -65,3 +66,12 @@ def cache_dir() -> Path:
     if named:
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ebnn"
+
+
+def checkout_commit() -> str | None:
+    """The checkout's commit, with ``-dirty`` where files differ from it; None without git."""
+    try:
+        command = ["git", "-C", str(repo_root()), "describe", "--always", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

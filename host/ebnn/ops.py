@@ -1,16 +1,13 @@
 """The operator table, the error table and the format's version: the only hand-written copy of each.
 
-``python -m ebnn.ops --write`` renders the C header ``usermod/ebnn/engine/ebnn_ops.h`` and the tables of
+``tools/generate.py`` renders the C header ``usermod/ebnn/engine/ebnn_ops.h`` and the tables of
 ``docs/SPEC.md`` from here; a test says whether rendering again would change them.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-from ebnn.files import repo_root, write_atomic
 
 FORMAT_MAJOR = 0
 FORMAT_MINOR = 2
@@ -37,12 +34,14 @@ LANES_SUM_BYTES = 32
 LANES_TABLE_BYTES = 1024
 LANES_CHUNK_MAX = 7
 LANES_TAPS_MAX = 32767
+LANES_FILTERS_MIN = 8  # for fewer the tables are not worth their while; the exporter decides, not the engine
 
 # The same for convolution of bytes (usermod/ebnn/engine/ebnn_bytes.c).
 BYTES_TILE = 4
 BYTES_SUM_BYTES = 8
 BYTES_TABLE_BYTES = 1024
 BYTES_TAPS_MAX = 128
+BYTES_FILTERS_MIN = 4
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def render_header() -> str:
     ]
     return "\n".join(
         [
-            "// Rendered by `python -m ebnn.ops --write` from host/ebnn/ops.py: do not edit.",
+            "// Rendered by tools/generate.py from host/ebnn/ops.py: do not edit.",
             "#ifndef EBNN_OPS_H",
             "#define EBNN_OPS_H",
             "",
@@ -178,10 +177,3 @@ def generated_files(root: Path) -> dict[Path, str]:
     spec = root / "docs" / "SPEC.md"
     header = root / "usermod" / "ebnn" / "engine" / "ebnn_ops.h"
     return {header: render_header(), spec: splice_tables(spec.read_text(encoding="utf-8"))}
-
-
-if __name__ == "__main__":
-    for path, content in generated_files(repo_root()).items():
-        if "--write" in sys.argv:
-            write_atomic(path, content)
-        print(path.name, "written" if "--write" in sys.argv else "checked")

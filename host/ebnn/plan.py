@@ -12,6 +12,8 @@ from ebnn.network import Network, Node
 from ebnn.ops import Op
 
 MAX_SCRATCH = 4 * 65535
+FITS = ("small", "balanced", "fast")
+DEFAULT_FIT = "balanced"
 
 
 @dataclass(frozen=True)
@@ -46,33 +48,47 @@ def scratch_bytes(op: Op, source: Value, geometry: Geometry) -> int:
     return filter_bytes(op, source, geometry) if gathers and source.dtype == "bits" else 0
 
 
-def lanes_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> tuple[int, int] | None:
-    """Least and most scratch of the kernels that do several positions at once; None where there is none for the node."""
+@dataclass(frozen=True)
+class TileScratch:
+    """Scratch of a kernel that does several positions at once: ``fixed`` bytes, and ``step`` bytes a word of a chunk."""
+
+    fixed: int
+    step: int
+    words: int
+
+    def within(self, limit: int) -> int:
+        """The most that it makes use of within ``limit`` bytes; 0 where not even one word fits."""
+        words = min(self.words, (limit - self.fixed) // self.step)
+        return self.fixed + self.step * words if words > 0 else 0
+
+
+def tile_scratch(op: Op, source: Value, geometry: Geometry, filters: int) -> TileScratch | None:
+    """What the engine's fast kernel for the node can use; None where there is none, or where it would not be faster."""
     taps = filter_taps(op, source, geometry)
     row = filter_bytes(op, source, geometry)
     if op.source != "conv":
         return None
     if source.dtype == "u8":
-        if taps > ops.BYTES_TAPS_MAX:
+        if taps > ops.BYTES_TAPS_MAX or filters < ops.BYTES_FILTERS_MIN:
             return None
         patches = ops.BYTES_TILE * (-(-taps // 4) * 4) if any(geometry.pad) else 0
-        fixed = ops.BYTES_SUM_BYTES * filters + patches
-        return fixed + ops.BYTES_TABLE_BYTES, fixed + ops.BYTES_TABLE_BYTES * (row // 4)
-    if taps > ops.LANES_TAPS_MAX:
+        return TileScratch(ops.BYTES_SUM_BYTES * filters + patches, ops.BYTES_TABLE_BYTES, row // 4)
+    if taps > ops.LANES_TAPS_MAX or filters < ops.LANES_FILTERS_MIN:
         return None
     patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else ops.LANES_TILE * row
     fixed = ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches
-    return fixed + ops.LANES_TABLE_BYTES, fixed + ops.LANES_TABLE_BYTES * min(ops.LANES_CHUNK_MAX, row // 4)
+    return TileScratch(fixed, ops.LANES_TABLE_BYTES, min(ops.LANES_CHUNK_MAX, row // 4))
 
 
-def _node_scratch(network: Network, node: Node, fit: str) -> int:
-    """Scratch of a node under a fit: what the plain kernel needs, or what the fast ones can use."""
+def _node_scratch(network: Network, node: Node, fit: str | int) -> int:
+    """Scratch of a node under a fit."""
     source = network.values[node.inputs[0]]
     plain = scratch_bytes(node.spec, source, node.geometry)
-    lanes = None if node.weights is None else lanes_bytes(node.spec, source, node.geometry, node.filters)
-    if lanes is None or fit == "small":
+    tile = None if node.weights is None else tile_scratch(node.spec, source, node.geometry, node.filters)
+    if tile is None or fit == "small":
         return plain
-    return max(plain, lanes[fit == "fast"])
+    limits = {"balanced": tile.fixed + tile.step, "fast": tile.fixed + tile.step * tile.words}
+    return max(plain, tile.within(limits.get(fit, fit)))
 
 
 def _last_use(network: Network, value: int) -> int:
@@ -100,8 +116,13 @@ def _place(blocks: list[_Block]) -> list[int]:
     return [placed[index] for index in range(len(blocks))]
 
 
-def make_plan(network: Network, fit: str = "small") -> Plan:
+def make_plan(network: Network, fit: str | int = DEFAULT_FIT) -> Plan:
     """Lay out the outputs and the scratch of every node.
+
+    Args:
+        network: what to lay out.
+        fit: ``small`` gives each node what the plain kernels need, ``balanced`` the least with which the fast kernels
+            run, ``fast`` all that they can use; a number: the fast kernels within so many bytes of scratch a node.
 
     Raises:
         NetworkError: a node needs more scratch than a record can say.

@@ -162,7 +162,7 @@ def test_release_with_another_content_is_refused(
     text = str(caught.value)
     assert text.startswith("no source of MicroPython 1.25.0:\n")
     assert f"wanted {pins.identity}" in text
-    assert "no apt-get here" in text
+    assert "no apt-get here" in text or "keyring" in text  # Ubuntu has none of Debian's keys
     assert text.endswith("set EBNN_MICROPYTHON to a checkout of v1.25.0 or to its release tarball")
     assert list(cache.iterdir()) == []
 

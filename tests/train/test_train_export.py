@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import ebnn
+from ebnn.bundle import build_model
 from ebnn.errors import ConfigError, ExportError
 from ebnn.train import (
     BatchNorm,
@@ -28,6 +29,7 @@ from ebnn.train import (
     train,
 )
 from ebnn.train.lower import lower
+from ebnn.train.recipes import RECIPES
 from ebnn.train.runs import export_run, load_run, read_log, train_and_export
 
 F = chainer.functions
@@ -267,6 +269,14 @@ def test_training_on_a_persons_own_chain(tmp_path: Path) -> None:
     network = ebnn.export(result.chain, digits.x_test, tmp_path, metrics=result.metrics)
     found = ebnn.Simulator(network).run(digits.x_test).argmax(axis=1)
     assert (found == digits.y_test).mean() == result.metrics["test_accuracy"] > 0.3
+
+
+def test_default_mnist_network_takes_at_most_2300_bytes() -> None:
+    chain, x = build(RECIPES["mnist"].arch, (28, 28, 1)), images((28, 28, 1))
+    chain(x)
+    for link in (link for link in chain.links() if isinstance(link, BatchNorm)):
+        link.gamma.array[0] = -1  # a flip word for each layer
+    assert len(build_model(lower(chain, x))) <= 2300
 
 
 def test_same_seed_same_model_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ebnn.cli.models import add_data_options, check_fits, model_path, progress_line
-from ebnn.errors import ConfigError
+from ebnn.errors import BoardError, ConfigError
 
 DEFAULT_BOARD = "mps2-an385"
 TRACES = 32  # images of a bench whose every node is compared
@@ -26,6 +26,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     flash = verbs.add_parser("flash", help="put the built firmware onto a board, boot it, ask for its version")
     add_board_option(flash)
     flash.add_argument("--image", type=Path, help="another image (default: the last one built for the board)")
+    flash.add_argument("--json", action="store_true", help="print what is on the board as JSON")
     flash.set_defaults(run=run_flash)
 
     repl = verbs.add_parser("repl", help="a board's prompt in this terminal (Ctrl-] leaves)")
@@ -85,6 +86,9 @@ def run_flash(options: argparse.Namespace) -> None:
     target = load_target(options.board)
     built = repo_root() / "build" / "firmware" / target.name / "make" / target.build.image
     done = flash(target, options.image or built)
+    if options.json:
+        print(json.dumps({"board": target.name, "image": str(done.path), "sha256": done.sha256, "ebnn": done.ebnn}))
+        return
     print(f"{target.name}: {done.path.name} flashed (sha256 {done.sha256[:16]}...), it answers as ebnn {done.ebnn}")
     print(f"next: ebnn repl --board {target.name}")
 
@@ -113,29 +117,48 @@ def _prepare(target) -> None:
 
     if target.talk.spawn is not None and not target.slot_image.exists():
         print(f"{target.name} has no firmware yet: building one", file=sys.stderr)
-        prepare_board(target)
+        prepare_board(target, lambda line: print(line, file=sys.stderr))
 
 
 def run_bench(options: argparse.Namespace) -> None:
     """ebnn bench."""
-    from ebnn import read_model
-    from ebnn.board.bench import BenchOptions
+    from ebnn import cost, read_model, report
     from ebnn.board.bench import run_bench as run
     from ebnn.board.targets import load_target
+    from ebnn.demo import board_facts
     from ebnn.measure import expect
     from ebnn.train import data
 
-    path = model_path(options.model)
-    dataset = data.load(options.dataset, options.data_dir)
-    check_fits(read_model(path).network.input.shape, dataset.shape, path)
     if options.limit < 1:
         raise ConfigError(f"--limit must be 1 or more, got {options.limit}")
+    path = model_path(options.model)
+    model, dataset = read_model(path), data.load(options.dataset, options.data_dir)
+    check_fits(model.network.input.shape, dataset.shape, path)
     images, labels = dataset.x_test[: options.limit], dataset.y_test[: options.limit]
     wanted = expect(path.read_bytes(), images, TRACES)
-    count = None if options.port else load_target(options.board).count
-    show = progress_line(len(images))
-    how = BenchOptions(
-        count=count,
+    board = {"name": options.port} if options.port else board_facts(load_target(options.board))
+    how = bench_options(options, wanted, len(images))
+    out = options.out or Path("build/bench") / f"{'port' if options.port else options.board}.jsonl"
+    with open_session(options, counting=how.count is not None) as session:
+        found = run(session, wanted.inputs, labels, out, how)
+    facts = {"name": dataset.name, "test_count": len(dataset.x_test)}
+    traced = min(TRACES, len(images))
+    page = report.bench_report(found.to_json(), board, cost.describe(model), facts, labels, traced)
+    print(json.dumps(found.to_json()) if options.json else bench_text(found))
+    shown = report.write_report(page, out.with_suffix(""))
+    print(f"{shown} shows it; every image is in {out}", file=sys.stderr)
+    if found.mismatches or found.node_mismatches:
+        raise BoardError(f"the board and the simulator differ: {found.first_mismatch}")
+
+
+def bench_options(options: argparse.Namespace, wanted, count: int):
+    """What the harness compares with, and whether it counts."""
+    from ebnn.board.bench import BenchOptions
+    from ebnn.board.targets import load_target
+
+    show = progress_line(count)
+    return BenchOptions(
+        count=None if options.port else load_target(options.board).count,
         expected_scores=wanted.scores,
         expected_nodes=wanted.nodes,
         hashes={"model": wanted.model_sha256},
@@ -143,12 +166,6 @@ def run_bench(options: argparse.Namespace) -> None:
         fresh=options.fresh,
         progress=(lambda done, _: show(done)) if show else None,
     )
-    out = options.out or Path("build/bench") / f"{options.port and 'port' or options.board}.jsonl"
-    with open_session(options, counting=count is not None) as session:
-        found = run(session, wanted.inputs, labels, out, how)
-    print(json.dumps(found.to_json()) if options.json else bench_text(found))
-    if found.mismatches or found.node_mismatches:
-        raise ConfigError(f"the board and the simulator differ: {found.first_mismatch}")
 
 
 def bench_text(found) -> str:
@@ -159,7 +176,7 @@ def bench_text(found) -> str:
     ]
     for name, spread in (("instructions", found.instructions), ("microseconds", found.microseconds)):
         if spread:
-            lines.append(f"{name} per inference: {spread.min:,.0f} / {spread.median:,.0f} / {spread.max:,.0f}"
-                         " (min, median, max)")
+            figures = f"{spread.min:,.0f} / {spread.median:,.0f} / {spread.max:,.0f}"
+            lines.append(f"{name} per inference: {figures} (min, median, max)")
     lines.append(f"{found.images_per_second:.1f} images/s over the line, {found.retries} retries")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from ebnn.cli.boards import add_board_option
@@ -17,6 +18,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     add_data_options(demo)
     demo.add_argument("--limit", type=int, default=1000, help="images that the board classifies (default: 1000)")
     demo.add_argument("--out", type=Path, help="output folder (default: build/demo)")
+    demo.add_argument("--json", action="store_true", help="print the report as JSON")
     demo.set_defaults(run=run_demo)
 
 
@@ -28,9 +30,10 @@ def run_demo(options: argparse.Namespace) -> None:
 
     folder = options.out or demo_folder()
     order = Order(load_target(options.board), folder, options.dataset, options.data_dir, options.limit)
-    found = Run(order, lambda line: print(line, flush=True)).complete()
-    report.write_report(found, folder)
-    print(report.render_text(found))
-    print(f"\n{folder / 'report.html'} shows all of it.")
+    progress = sys.stderr if options.json else sys.stdout
+    found = Run(order, lambda line: print(line, file=progress, flush=True)).complete()
+    page = report.write_report(found, folder)
+    print((folder / "report.json").read_text(encoding="utf-8") if options.json else report.render_text(found))
+    print(f"\n{page} shows all of it.", file=progress)
     if any(part["different"] for part in found["mismatches"].values()):
         raise EbnnError("implementations differ: see the mismatches above")

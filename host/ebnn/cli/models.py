@@ -57,11 +57,12 @@ def run_info(options: argparse.Namespace) -> None:
 
 def run_export(options: argparse.Namespace) -> None:
     """ebnn export."""
-    from ebnn.bundle import write_bundle
+    from ebnn.bundle import write_model
 
     source = model_path(options.source)
     if source.is_file():
-        blob = write_bundle(read_model(source).network, options.out)
+        blob = source.read_bytes()
+        write_model(blob, options.out)
     else:
         from ebnn.train.runs import export_run
 

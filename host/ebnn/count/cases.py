@@ -19,6 +19,7 @@ from ebnn.errors import ConfigError
 from ebnn.format import decode
 from ebnn.geometry import Geometry, Shape, Value, output_shape
 from ebnn.network import Network, Node, conv_node, dense_node, pool_node
+from ebnn.plan import FITS
 from ebnn.sim import Simulator
 
 BYTE_MEAN, BYTE_SPREAD = 127.5, 73.9  # of uniform bytes
@@ -126,7 +127,14 @@ def _sweep() -> tuple[Case, ...]:
             row(f"width-{w}", "32c3", (8, w, 32), f"width-{_multiple(w)}"),
             row(f"width-pad-{w}", "32c3p1", (8, w, 32), f"width-pad-{_multiple(w)}"),
         ]
+    found += [_bytes(channels, w) for channels in (1, 3) for w in WIDTHS]
     return tuple(found)
+
+
+def _bytes(channels: int, width: int) -> Case:
+    reference = f"bytes{channels}-{_multiple(width)}" if width % 32 else None
+    name = f"bytes{channels}-{width}"
+    return Case(name, "32c5p2", (8, width, channels), "u8", "sweep", node=0, reference=reference)
 
 
 GROUPS = {"main": NETWORKS + LAYERS, "sweep": _sweep()}
@@ -149,6 +157,19 @@ def find(group: str, names: str | None = None) -> tuple[Case, ...]:
     if group not in GROUPS:
         raise ConfigError(f"no group {group}; there are {', '.join(GROUPS)}, and all")
     return GROUPS[group]
+
+
+def find_fits(names: str) -> tuple[str, ...]:
+    """Fits by name, joined by commas; ``all`` is every one.
+
+    Raises:
+        ConfigError: no such fit.
+    """
+    chosen = FITS if names == "all" else tuple(names.split(","))
+    for name in chosen:
+        if name not in FITS:
+            raise ConfigError(f"no fit {name}; there are {', '.join(FITS)}, and all")
+    return chosen
 
 
 def build_network(case: Case) -> Network:
@@ -204,11 +225,10 @@ def _thresholds(rng: np.random.Generator, source: Value, weights: np.ndarray, wi
 
 
 @cache
-def prepare(case: Case) -> Prepared:
-    """Build the model and simulate it (some tenths of a second, once)."""
+def prepare(case: Case, fit: str = "small") -> Prepared:
+    """Build the model for a fit and simulate it (some tenths of a second, once)."""
     network = build_network(case)
-    import os
-    blob = build_model(network, os.environ.get('FIT','small'))
+    blob = build_model(network, fit)
     rng = np.random.default_rng(len(blob))
     elements = rng.integers(0, 256 if case.dtype == "u8" else 2, (1, *case.input))
     image = elements.astype(np.uint8) if case.dtype == "u8" else bits.pack_maps(elements.astype(bool))

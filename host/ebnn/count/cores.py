@@ -101,3 +101,20 @@ def require(core: Core) -> None:
     lack = missing(core)
     if lack:
         raise BuildError(lack)
+
+
+def usable(names: str) -> tuple[Core, ...]:
+    """``find``, without those of ``all`` that this computer cannot build and emulate: a line says what they need.
+
+    Raises:
+        BuildError: a core asked for by name is not usable.
+    """
+    found = []
+    for core in find(names):
+        if names != "all":
+            require(core)
+        if missing(core):
+            print(f"skipped: {missing(core)}", flush=True)
+        else:
+            found.append(core)
+    return tuple(found)

@@ -160,9 +160,8 @@ class FunctionCount:
 
 def functions(image: Image, region: Region) -> list[FunctionCount]:
     """What ran, function by function, the largest first; inlined functions count for the one around them."""
-    names = {address: name for name, address in image.symbols.items()}
-    starts, counts = sorted(names), {}
+    counts: dict[str, int] = {}
     for place, runs in region.histogram.items():
-        name = names[starts[bisect_right(starts, place) - 1]]
+        name = image.function_at(place)
         counts[name] = counts.get(name, 0) + runs
     return [FunctionCount(name, runs) for name, runs in sorted(counts.items(), key=lambda item: -item[1])]

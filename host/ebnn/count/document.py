@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ebnn.count import cases, cores, figures, image, tables
-from ebnn.files import repo_root, write_atomic
+from ebnn.count import cases, cores, figures, tables
+from ebnn.files import checkout_commit, repo_root, write_atomic
 from ebnn.tables import Table
 
 INTRODUCTION = """# What the engine executes
@@ -36,6 +36,7 @@ def render(rows: Sequence[dict], data: figures.Figures) -> str:
     sweep = [row for row in rows if cases.BY_NAME[row["case"]].group == "sweep"]
     parts = [INTRODUCTION, _origin(rows)]
     found = [
+        case_table(),
         goal_table(main, data),
         peer_table(main, data),
         published_table(data),
@@ -44,7 +45,7 @@ def render(rows: Sequence[dict], data: figures.Figures) -> str:
         pivot(main, "Estimated cycles", _cycles),
         pivot(main, "Arena, bytes", lambda row: f"{row['arena']:,}"),
         pivot(main, "Stack of ebnn_run, bytes, measured", lambda row: f"{row['stack']:,}", networks=True),
-        tables.node_table([row for row in main if cases.BY_NAME[row["case"]].node is None and row["core"] == "m4"]),
+        tables.node_table(_nodes_shown(main)),
         sweep_table(sweep),
     ]
     for table in found:
@@ -54,9 +55,28 @@ def render(rows: Sequence[dict], data: figures.Figures) -> str:
     return "\n".join(parts)
 
 
+def _nodes_shown(rows: Sequence[dict]) -> list[dict]:
+    """Whole networks on the M4 with the fit that is made for speed: enough to see where instructions go."""
+    return [
+        row
+        for row in rows
+        if cases.BY_NAME[row["case"]].node is None and (row["core"], row["fit"]) == ("m4", cases.FITS[-1])
+    ]
+
+
+def case_table() -> Table:
+    """What the names of the main group mean."""
+    lines = [
+        (case.name, case.arch, "x".join(map(str, case.input)) + f" {case.dtype}",
+         "whole network" if case.node is None else "one layer")
+        for case in cases.GROUPS["main"]
+    ]  # fmt: skip
+    note = "Token 32c5p2 is 32 filters 5x5 with padding 2, p3s2 a max pool 3x3 with stride 2, 10 a dense layer."
+    return Table("Cases", ("case", "architecture", "input", "counted"), tuple(lines), note, left=4)
+
+
 def _origin(rows: Sequence[dict]) -> str:
-    command = ["git", "-C", str(repo_root()), "describe", "--always", "--dirty"]
-    commit = image.run_tool(command).strip()
+    commit = checkout_commit() or "unknown"
     dates = sorted(row["date"] for row in rows)
     compilers = sorted({row["compiler"] for row in rows})
     lines = [
@@ -88,7 +108,7 @@ def pivot(rows: Sequence[dict], title: str, cell: Callable[[dict], str], network
     order = list(cases.BY_NAME)
     lines = [
         (*key, *(cells[key].get(core, "") for core in columns))
-        for key in sorted(cells, key=lambda key: order.index(key[0]))
+        for key in sorted(cells, key=lambda key: order.index(key[0]))  # stable: the fits keep their order
     ]
     head = ("case", "fit", *(cores.BY_NAME[core].title for core in columns))
     return Table(title, head, tuple(lines), left=2)

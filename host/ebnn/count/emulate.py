@@ -68,8 +68,16 @@ def emulate(image: Image, case: bytes = b"") -> Emulation:
             raise BoardError(f"{image.core.name}: no end after {TIMEOUT} s of emulation") from None
         said = printed.read_text() if printed.exists() else ""
         if done.returncode:
-            raise BoardError(f"{image.core.name}: the image failed ({done.returncode}): {said}{done.stderr}".strip())
+            raise BoardError(_failure(image, said, done.stderr))
         return Emulation(parse_counts(counts.read_text()), parse_printed(said))
+
+
+def _failure(image: Image, said: str, errors: str) -> str:
+    words = dict(parse_printed(said))
+    if "fault" in words:
+        where = words["fault"]
+        return f"{image.core.name}: a fault at {where:#x}, in {image.function_at(where)}"
+    return f"{image.core.name}: the image failed: {said}{errors}".strip()
 
 
 def _command(image: Image, counts: Path, printed: Path, case: Path | None) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,10 @@ class Image:
     path: Path
     symbols: dict[str, int]
     text: int
+
+    def function_at(self, address: int) -> str:
+        """The symbol that an address belongs to."""
+        return max((place, name) for name, place in self.symbols.items() if place <= address)[1]
 
 
 def build_folder() -> Path:
@@ -105,15 +110,15 @@ def build_image(core: Core, engine: Engine, optimization: str = DEFAULT_OPTIMIZA
     flags = [*CFLAGS, *optimization.split(), *core.flags, f"-I{engine.folder}"]
     folder = _image_folder(core, [*flags, engine.digest], _bare("bench.c"))
     objects = [_compile(core, source, folder, flags) for source in engine.sources]
-    path = _link(core, folder, "bench.c", [*objects], [f"-I{engine.folder}"])
+    path = _link(core, folder, _bare("bench.c")[0], objects, [f"-I{engine.folder}"])
     text = sum(int(run_tool([f"{core.prefix}size", str(item)]).splitlines()[1].split()[0]) for item in objects)
     return Image(core, path, symbols(core, path), text)
 
 
-def build_loops(core: Core) -> Image:
-    """The image of loops whose number of instructions is known."""
-    folder = _image_folder(core, list(core.flags), _bare("loop.c"))
-    path = _link(core, folder, "loop.c", [], [])
+def build_program(core: Core, source: Path) -> Image:
+    """An image of one C file beside the start-up code, without the engine."""
+    folder = _image_folder(core, list(core.flags), [source])
+    path = _link(core, folder, source, [], [])
     return Image(core, path, symbols(core, path), 0)
 
 
@@ -142,18 +147,18 @@ def _compile(core: Core, source: Path, folder: Path, flags: list[str]) -> Path:
     return target
 
 
-def _link(core: Core, folder: Path, program: str, objects: list[Path], flags: list[str]) -> Path:
+def _link(core: Core, folder: Path, program: Path, objects: list[Path], flags: list[str]) -> Path:
     target = folder / "image.elf"
     if target.exists():
         return target
-    harness = [*HARNESS_FLAGS, *core.flags, *flags]
-    objects = [*objects, *(_compile(core, source, folder, harness) for source in _bare("start.c", program))]
-    ram, size = core.ram
+    (start, script), (ram, size) = _bare("start.c", "bare.ld"), core.ram
+    harness = [*HARNESS_FLAGS, *core.flags, *flags, f"-I{start.parent}"]
+    objects = [*objects, *(_compile(core, source, folder, harness) for source in (start, program))]
     places = {"bare_flash": core.flash, "bare_ram": ram, "bare_ram_size": size}
     partial = target.with_suffix(f".{os.getpid()}.elf")
     run_tool(
         [
-            f"{core.prefix}gcc", *core.link, "-nostartfiles", "-T", str(_bare("bare.ld")[0]), "-Wl,--gc-sections",
+            f"{core.prefix}gcc", *core.link, "-nostartfiles", "-T", str(script), "-Wl,--gc-sections",
             "-Wl,--no-warn-rwx-segments", *(f"-Wl,--defsym={name}={value:#x}" for name, value in places.items()),
             *map(str, objects), "-o", str(partial),
         ]
@@ -189,6 +194,8 @@ def build_plugin(qemu: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(f".{os.getpid()}.so")
         flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden"]
+        if sys.platform == "darwin":  # QEMU's calls are found when it loads the plugin
+            flags += ["-undefined", "dynamic_lookup"]
         run_tool([compiler, *flags, f"-DAPI_VERSION={api}", str(source), "-o", str(partial)])
         os.replace(partial, target)
     return target

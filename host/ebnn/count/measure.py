@@ -16,8 +16,8 @@ from ebnn.errors import BoardError
 OPEN, WHOLE, FIRST_NODE = 0, 1, 2  # indexes of an emulation's regions
 
 
-def measure(image: Image, case: Case) -> dict:
-    """Count a case.
+def measure(image: Image, case: Case, fit: str) -> dict:
+    """Count a case, planned for a fit.
 
     Returns:
         The part of a result row that a run tells (see ``ebnn.count.results``).
@@ -25,9 +25,9 @@ def measure(image: Image, case: Case) -> dict:
     Raises:
         BoardError: the image failed, or a score or a node's output differs from the simulator's.
     """
-    prepared = prepare(case)
+    prepared = prepare(case, fit)
     found = emulate(image, case_bytes(prepared.model, prepared.image))
-    where = f"{image.core.name} {case.name}"
+    where = f"{image.core.name} {case.name} {fit}"
     _compare(where, found, prepared)
     layers = prepared.facts["layers"]
     regions = found.regions[FIRST_NODE : FIRST_NODE + len(layers)]
@@ -47,9 +47,9 @@ def measure(image: Image, case: Case) -> dict:
     }
 
 
-def profile(image: Image, case: Case) -> list[FunctionCount]:
+def profile(image: Image, case: Case, fit: str) -> list[FunctionCount]:
     """The instructions of a case's untraced run by function, counted anew."""
-    prepared = prepare(case)
+    prepared = prepare(case, fit)
     return functions(image, emulate(image, case_bytes(prepared.model, prepared.image)).regions[WHOLE])
 
 

@@ -97,9 +97,13 @@ class Results:
         """Every row, in the order of their first measurement."""
         return list(self._rows.values())
 
+    def last(self, wanted: dict) -> dict | None:
+        """The row with ``wanted``'s KEY, whatever it was counted with."""
+        return self._rows.get(_key(wanted))
+
     def done(self, wanted: dict) -> dict | None:
         """The row with ``wanted``'s KEY and PROOF, if there is one."""
-        row = self._rows.get(_key(wanted))
+        row = self.last(wanted)
         return row if row and all(row[name] == wanted[name] for name in PROOF) else None
 
     def add(self, row: dict) -> None:

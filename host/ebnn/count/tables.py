@@ -68,7 +68,10 @@ def main_table(rows: Sequence[dict], title: str = "Counted instructions") -> Tab
 
 def node_table(rows: Sequence[dict]) -> Table:
     """Every node of the networks."""
-    head = ("core", "network", "node", "instructions", "of all", "MACs", "per 32 binary", "per byte", "cycles (est.)")
+    head = (
+        "core", "network", "fit", "node", "instructions", "of all", "MACs", "per 32 binary", "per byte",
+        "cycles (est.)",
+    )  # fmt: skip
     lines = []
     for row in ordered(rows):
         for index, node in enumerate(row["nodes"]):
@@ -76,12 +79,12 @@ def node_table(rows: Sequence[dict]) -> Table:
             ratio = "" if value is None else f"{value:.2f}"
             byte = bool(node["macs_byte"])
             lines.append(
-                (row["core"], row["case"], f"{index} {node['op']}", f"{node['instructions']:,}",
+                (row["core"], row["case"], row["fit"], f"{index} {node['op']}", f"{node['instructions']:,}",
                  f"{node['instructions'] / row['instructions']:.0%}", f"{node['macs_binary'] + node['macs_byte']:,}",
                  "" if byte else ratio, ratio if byte else "",
                  "" if node["cycles"] is None else f"{node['cycles']:,}")
             )  # fmt: skip
-    return Table("Nodes of the networks", head, tuple(lines), left=3)
+    return Table("Nodes of the networks", head, tuple(lines), left=4)
 
 
 CLIFF = 2.5  # times the reference's cost per MAC
@@ -102,19 +105,23 @@ def cliff_table(rows: Sequence[dict]) -> Table:
              reference["case"] if reference else "", f"{other:.2f}" if other else "", f"{ratio:.2f}" if ratio else "",
              "cliff" if ratio and ratio > CLIFF else "")
         )  # fmt: skip
-    head = ("core", "case", "fit", "instructions", "per 32 binary", "reference", "its cost", "times", "")
-    return Table("Sweep", head, tuple(lines), f"A cliff is more than {CLIFF} times the reference.", 3, tuple(steep))
+    head = ("core", "case", "fit", "instructions", "cost", "reference", "its cost", "times", "")
+    note = f"Cost is instructions per 32 binary MACs or per byte MAC; a cliff is more than {CLIFF} times the reference."
+    return Table("Sweep", head, tuple(lines), note, 3, tuple(steep))
 
 
-def profile_table(core: str, case: str, counts: Sequence[FunctionCount]) -> Table:
+def profile_table(title: str, counts: Sequence[FunctionCount]) -> Table:
     """Where the instructions of one run were."""
     total = sum(count.instructions for count in counts)
     lines = [(count.name, f"{count.instructions:,}", f"{count.instructions / total:.1%}") for count in counts]
-    return Table(f"{core}, {case}: functions", ("function", "instructions", "of all"), tuple(lines))
+    return Table(title, ("function", "instructions", "of all"), tuple(lines))
 
 
 def ordered(rows: Sequence[dict]) -> list[dict]:
     """Rows in the order of cores and cases."""
     by_core, by_case = list(cores.BY_NAME), list(cases.BY_NAME)
     known = [row for row in rows if row["core"] in by_core and row["case"] in by_case]
-    return sorted(known, key=lambda row: (by_core.index(row["core"]), by_case.index(row["case"]), row["fit"]))
+    fits = {fit: index for index, fit in enumerate(cases.FITS)}
+    return sorted(
+        known, key=lambda row: (by_core.index(row["core"]), by_case.index(row["case"]), fits.get(row["fit"], -1))
+    )

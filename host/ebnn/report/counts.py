@@ -53,6 +53,7 @@ def _draw(axes: Any, dots: Sequence[tuple[str, str, int, int]], title: str) -> N
     for peer, colour in colours.items():
         axes.scatter([], [], color=colour, label=f"{peer}, counted apart")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(ylim=(len(dots) - 0.4, -0.6), xlabel=title)
     axes.set_yticks(range(len(dots)), [dot[0] for dot in dots])
     axes.tick_params(axis="y", length=0)

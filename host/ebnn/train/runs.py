@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ebnn.bundle import METRICS_FILE, write_bundle
+from ebnn.bundle import METRICS_FILE, build_model, write_bundle
 from ebnn.errors import ConfigError, ExportError
 from ebnn.sim import Simulator
 from ebnn.train import checkpoint, model
@@ -25,7 +25,7 @@ def train_and_export(data: Dataset, config: Config, folder: str | Path, report: 
     The integers have the last word: simulated, they must put as many test images into their class as the trainer.
 
     Returns:
-        The metrics, accuracies from 0 to 1, as in metrics.json; also ``model_bytes``.
+        The metrics as in metrics.json; accuracies from 0 to 1.
 
     Raises:
         ConfigError: as ``train`` does.
@@ -37,8 +37,9 @@ def train_and_export(data: Dataset, config: Config, folder: str | Path, report: 
     if accuracy != result.metrics["test_accuracy"]:
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
         raise ExportError(f"{folder}: {reached}: please report this")
-    blob = write_bundle(network, folder, result.metrics, config.to_toml())
-    return result.metrics | {"model_bytes": len(blob)}
+    metrics = result.metrics | {"model_bytes": len(build_model(network))}
+    write_bundle(network, folder, metrics, config.to_toml())
+    return metrics
 
 
 def load_run(folder: str | Path) -> chainer.Chain:

@@ -1,4 +1,4 @@
-// Rendered by `python -m ebnn.ops --write` from host/ebnn/ops.py: do not edit.
+// Rendered by tools/generate.py from host/ebnn/ops.py: do not edit.
 #ifndef EBNN_OPS_H
 #define EBNN_OPS_H
 

