@@ -13,11 +13,13 @@ from ebnn.files import write_atomic
 from ebnn.format import SelfTest, decode, encode
 from ebnn.freeze import render_header, render_module
 from ebnn.network import Network
-from ebnn.plan import DEFAULT_FIT, make_plan
+from ebnn.plan import make_plan
 from ebnn.sim import Simulator, selftest_input
 from ebnn.version import __version__
 
 SELFTEST_SEED = 0x45424E4E  # any number but 0; "EBNN" is easy to spot in a dump
+
+DEFAULT_FIT = "balanced"
 
 MODEL_FILE = "model.ebnn"
 MODULE_FILE = "ebnn_model.py"

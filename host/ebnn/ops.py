@@ -26,8 +26,8 @@ FLAGS_KNOWN = 7
 MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of a node
 MAX_U8_TAPS = (1 << 31) // 512  # taps of a u8 source: 255 * taps stays below 2**30
 
-# The lanes kernel for convolution of bits (usermod/ebnn/engine/ebnn_lanes.c): so many positions at once, and bytes
-# for them; bytes of sums a filter; bytes of table a word of weights, for a chunk of at most so many words; so many taps fit its 16-bit lanes.
+# The lanes kernel for convolution of bits (usermod/ebnn/engine/ebnn_lanes.c): positions at once, and bytes for them;
+# bytes of sums a filter; bytes of table a word of weights, for a chunk of so many words at most; taps its lanes hold.
 LANES_TILE = 16
 LANES_TILE_BYTES = 128
 LANES_SUM_BYTES = 32

@@ -13,7 +13,6 @@ from ebnn.ops import Op
 
 MAX_SCRATCH = 4 * 65535
 FITS = ("small", "balanced", "fast")
-DEFAULT_FIT = "balanced"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def scratch_bytes(op: Op, source: Value, geometry: Geometry) -> int:
 
 @dataclass(frozen=True)
 class TileScratch:
-    """Scratch of a kernel that does several positions at once: ``fixed`` bytes, and ``step`` bytes a word of a chunk."""
+    """Scratch of a kernel that does several positions at once: ``fixed`` bytes, and ``step`` a word of a chunk."""
 
     fixed: int
     step: int
@@ -116,7 +115,7 @@ def _place(blocks: list[_Block]) -> list[int]:
     return [placed[index] for index in range(len(blocks))]
 
 
-def make_plan(network: Network, fit: str | int = DEFAULT_FIT) -> Plan:
+def make_plan(network: Network, fit: str | int = "small") -> Plan:
     """Lay out the outputs and the scratch of every node.
 
     Args:

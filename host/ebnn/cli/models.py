@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from ebnn import read_model
+from ebnn.bundle import DEFAULT_FIT
 from ebnn.errors import ConfigError
+from ebnn.plan import FITS, make_plan
 
 
 def add_verbs(verbs: argparse._SubParsersAction) -> None:
@@ -21,6 +23,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     export = verbs.add_parser("export", help="model file or training run -> frozen module, .mpy, C header")
     export.add_argument("source", type=Path, help="model.ebnn, or the folder of a training run (needs ebnn[train])")
     export.add_argument("--out", type=Path, required=True, help="output folder")
+    add_fit_option(export)
     export.set_defaults(run=run_export)
 
     evaluate = verbs.add_parser("eval", help="accuracy of a model file on test images")
@@ -30,6 +33,18 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--limit", type=int, help="only the first LIMIT test images")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(run=run_eval)
+
+
+def add_fit_option(parser: argparse.ArgumentParser) -> None:
+    """--fit and --scratch: memory for speed."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--fit", choices=FITS, help=f"least memory, a compromise, most speed (default: {DEFAULT_FIT})")
+    group.add_argument("--scratch", type=int, metavar="BYTES", help="most speed within so much scratch a layer")
+
+
+def chosen_fit(options: argparse.Namespace) -> str | int:
+    """What --fit or --scratch says, else the default."""
+    return options.scratch if options.scratch is not None else options.fit or DEFAULT_FIT
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -61,13 +76,23 @@ def run_export(options: argparse.Namespace) -> None:
 
     source = model_path(options.source)
     if source.is_file():
-        blob = source.read_bytes()
+        blob = planned_again(source.read_bytes(), options)
         write_model(blob, options.out)
     else:
         from ebnn.train.runs import export_run
 
-        blob = export_run(options.source, options.out)
+        blob = export_run(options.source, options.out, chosen_fit(options))
     print(f"{options.out}: model of {len(blob)} bytes; next: ebnn info {options.out}")
+
+
+def planned_again(blob: bytes, options: argparse.Namespace) -> bytes:
+    """The model file, with its memory laid out anew where --fit or --scratch asks for it."""
+    from ebnn.format import decode, encode
+
+    if options.fit is None and options.scratch is None:
+        return blob
+    model = decode(blob)
+    return encode(model.network, model.selftest, make_plan(model.network, chosen_fit(options)))
 
 
 def run_eval(options: argparse.Namespace) -> None:

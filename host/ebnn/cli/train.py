@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ebnn.cli.models import add_data_options
+from ebnn.cli.models import add_data_options, add_fit_option, chosen_fit
 from ebnn.errors import ConfigError
 
 NAMED = ("arch", "epochs", "batch", "lr", "seed")
@@ -31,6 +31,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other field of the configuration"
     )
+    add_fit_option(train)
     train.add_argument("--out", type=Path, help="output folder (default: build/train/DATASET)")
     train.add_argument("--json", action="store_true", help="print the metrics as JSON at the end")
     train.set_defaults(run=run_train)
@@ -46,7 +47,7 @@ def run_train(options: argparse.Namespace) -> None:
     say = _to_stderr if options.json else print
     if dataset.note:
         say(dataset.note)
-    metrics = train_and_export(dataset, make_config(options, dataset), folder, say)
+    metrics = train_and_export(dataset, make_config(options, dataset), folder, say, chosen_fit(options))
     if options.json:
         print(json.dumps(metrics))
     else:

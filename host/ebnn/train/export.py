@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ebnn.bundle import write_bundle
+from ebnn.bundle import DEFAULT_FIT, write_bundle
 from ebnn.network import Network
 from ebnn.train.compat import chainer
 from ebnn.train.lower import lower
@@ -19,7 +19,7 @@ def export(
     folder: str | Path,
     labels: Sequence[str] = (),
     metrics: Mapping | None = None,
-    config: str | None = None,
+    fit: str | int = DEFAULT_FIT,
 ) -> Network:
     """Fold a trained chain into integers and write model.ebnn, the frozen module, C header and the rest.
 
@@ -29,7 +29,7 @@ def export(
         folder: made where it is missing.
         labels: names of the classes.
         metrics: figures of the training, for metrics.json.
-        config: the training's configuration as TOML text, for config.toml.
+        fit: the device's memory for speed: small, balanced, fast, or bytes of scratch (``ebnn.plan.make_plan``).
 
     Returns:
         The network that was written.
@@ -38,5 +38,5 @@ def export(
         ExportError: naming the link or the function that cannot be exported.
     """
     network = lower(chain, x, labels)
-    write_bundle(network, folder, metrics, config)
+    write_bundle(network, folder, metrics, fit=fit)
     return network

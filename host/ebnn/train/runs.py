@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ebnn.bundle import METRICS_FILE, build_model, write_bundle
+from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, build_model, write_bundle
 from ebnn.errors import ConfigError, ExportError
 from ebnn.sim import Simulator
 from ebnn.train import checkpoint, model
@@ -19,10 +19,13 @@ from ebnn.train.loop import CHECKPOINT, LOG, Report, train
 from ebnn.train.lower import lower
 
 
-def train_and_export(data: Dataset, config: Config, folder: str | Path, report: Report = print) -> dict:
+def train_and_export(
+    data: Dataset, config: Config, folder: str | Path, report: Report = print, fit: str | int = DEFAULT_FIT
+) -> dict:
     """Train ``config.arch`` on ``data`` (or go on, or find it finished) and export the best epoch into ``folder``.
 
-    The integers have the last word: simulated, they must put as many test images into their class as the trainer.
+    ``fit`` trades the device's memory for speed (``ebnn.plan.make_plan``). The integers have the last word:
+    simulated, they must put as many test images into their class as the trainer.
 
     Returns:
         The metrics as in metrics.json; accuracies from 0 to 1.
@@ -37,8 +40,8 @@ def train_and_export(data: Dataset, config: Config, folder: str | Path, report: 
     if accuracy != result.metrics["test_accuracy"]:
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
         raise ExportError(f"{folder}: {reached}: please report this")
-    metrics = result.metrics | {"model_bytes": len(build_model(network))}
-    write_bundle(network, folder, metrics, config.to_toml())
+    metrics = result.metrics | {"model_bytes": len(build_model(network, fit))}
+    write_bundle(network, folder, metrics, config.to_toml(), fit)
     return metrics
 
 
@@ -51,7 +54,7 @@ def load_run(folder: str | Path) -> chainer.Chain:
     return _load(Path(folder))[0]
 
 
-def export_run(folder: str | Path, out: str | Path) -> bytes:
+def export_run(folder: str | Path, out: str | Path, fit: str | int = DEFAULT_FIT) -> bytes:
     """Export a run's best epoch into another folder; returns the model file.
 
     Raises:
@@ -61,7 +64,7 @@ def export_run(folder: str | Path, out: str | Path) -> bytes:
     network = lower(chain, np.zeros((1, *facts["shape"]), np.uint8), _telling(facts["labels"]))
     metrics = Path(folder) / METRICS_FILE
     measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else None
-    return write_bundle(network, out, measured, from_dict(facts["run"]["config"], str(folder)).to_toml())
+    return write_bundle(network, out, measured, from_dict(facts["run"]["config"], str(folder)).to_toml(), fit)
 
 
 def read_log(folder: str | Path) -> list[dict]:
