@@ -68,26 +68,23 @@ int ebnn_cursor_next(const ebnn_run_t *run, ebnn_cursor_t *cursor);
 // OR the bits of channels `channel` and up at one position into every output whose window holds it.
 void ebnn_emit(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t channel, uint32_t bits);
 
-// A kernel: which scratch it needs for a node, how many positions it takes at once, and how it does them.
-typedef struct {
-    uint32_t tile;
-    uint32_t (*scratch)(const ebnn_node_t *node); // bytes, or UINT32_MAX where it is not made for the node
-    void (*run)(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
-} ebnn_kernel_t;
-
-// In the order of preference; the last one serves every node with the plain scratch of docs/SPEC.md, section 5.
-extern const ebnn_kernel_t ebnn_kernels[];
+// Kernels in the order of preference; the plain one serves every node with the scratch of docs/SPEC.md, section 5. They
+// are no table of pointers, because a native module cannot hold constant pointers.
+enum { EBNN_KERNEL_LANES, EBNN_KERNEL_BYTES, EBNN_KERNEL_PLAIN, EBNN_KERNEL_POOL };
 
 // The first kernel whose scratch fits into that of the node, or EBNN_E_ARENA.
 int ebnn_choose_kernel(const ebnn_node_t *node);
 
-// ebnn_bytes.c
+// ebnn_bytes.c; the scratch in bytes, UINT32_MAX where the kernel is not made for the node
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
 void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
 
-// ebnn_lanes.c
+// ebnn_lanes.c, likewise
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node);
 void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
+
+// ebnn_plain.c
+void ebnn_plain_run(const ebnn_run_t *run, const ebnn_cursor_t *first);
 
 // The sum of one filter over a patch that lies as the filter does.
 int32_t ebnn_filter_sum(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter);
@@ -134,7 +131,8 @@ static inline uint32_t ebnn_get_bits(const uint8_t *map, uint32_t place, uint32_
 }
 
 // OR bits of one map into another that is 0 there.
-static inline void ebnn_copy_bits(uint8_t *to, uint32_t to_bit, const uint8_t *from, uint32_t from_bit, uint32_t count) {
+static inline void ebnn_copy_bits(uint8_t *to, uint32_t to_bit, const uint8_t *from, uint32_t from_bit,
+    uint32_t count) {
     if (((to_bit | from_bit | count) & 7) == 0) {
         // Not memcpy: a model may lay its scratch over its input, which must give wrong scores at worst.
         memmove(to + to_bit / 8, from + from_bit / 8, count / 8);

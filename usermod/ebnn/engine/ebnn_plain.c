@@ -1,5 +1,5 @@
-// The plain kernels, which serve every node: gather the taps of a position, then sum filter by filter. And the table of
-// all kernels.
+// The plain kernels, which serve every node: gather the taps of a position, then sum filter by filter. And the choice
+// of the kernel.
 
 #include "ebnn_core.h"
 
@@ -180,25 +180,22 @@ static uint32_t plain_scratch(const ebnn_node_t *node) {
     return gathers && node->input == EBNN_DTYPE_BITS ? 4 * node->row_words : 0;
 }
 
-static void run_plain(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
-    (void)count; // is 1
+void ebnn_plain_run(const ebnn_run_t *run, const ebnn_cursor_t *first) {
     ebnn_gather(run, first, run->scratch);
     for (uint32_t f = 0; f < run->node->filters; f += 32) {
         ebnn_emit(run, first, f, ebnn_hit_bits(run, run->scratch, f, ebnn_block(run->node->filters, f)));
     }
 }
 
-const ebnn_kernel_t ebnn_kernels[] = {
-    { EBNN_LANES_TILE, ebnn_lanes_scratch, ebnn_lanes_run },
-    { EBNN_BYTES_TILE, ebnn_bytes_scratch, ebnn_bytes_run },
-    { 1, plain_scratch, run_plain },
-};
-
 int ebnn_choose_kernel(const ebnn_node_t *node) {
-    for (size_t i = 0; i < sizeof(ebnn_kernels) / sizeof(ebnn_kernels[0]); i++) {
-        if (ebnn_kernels[i].scratch(node) <= node->scratch_size) {
-            return (int)i;
-        }
+    if (node->source == EBNN_SOURCE_POOL) {
+        return EBNN_KERNEL_POOL;
     }
-    return EBNN_E_ARENA;
+    if (ebnn_lanes_scratch(node) <= node->scratch_size) {
+        return EBNN_KERNEL_LANES;
+    }
+    if (ebnn_bytes_scratch(node) <= node->scratch_size) {
+        return EBNN_KERNEL_BYTES;
+    }
+    return plain_scratch(node) <= node->scratch_size ? EBNN_KERNEL_PLAIN : EBNN_E_ARENA;
 }

@@ -70,23 +70,47 @@ void ebnn_emit(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t chan
 }
 
 // One position of a pool: its bits come from the input.
-static void run_pool(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
-    (void)count; // is 1
+static void run_pool(const ebnn_run_t *run, const ebnn_cursor_t *first) {
     uint32_t channels = run->in->channels, place = (first->y * run->in->width + first->x) * run->in_stride;
     for (uint32_t c = 0; c < channels; c += 32) {
         ebnn_emit(run, first, c, ebnn_get_bits(run->input, place + c, ebnn_block(channels, c)));
     }
 }
 
-static const ebnn_kernel_t pool_kernel = { 1, NULL, run_pool };
+// How many positions the node's kernel takes at once.
+static uint32_t tile_size(const ebnn_node_t *node) {
+    switch (node->kernel_index) {
+        case EBNN_KERNEL_LANES:
+            return EBNN_LANES_TILE;
+        case EBNN_KERNEL_BYTES:
+            return EBNN_BYTES_TILE;
+        default:
+            return 1;
+    }
+}
+
+static void run_tile(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
+    switch (run->node->kernel_index) {
+        case EBNN_KERNEL_LANES:
+            ebnn_lanes_run(run, first, count);
+            break;
+        case EBNN_KERNEL_BYTES:
+            ebnn_bytes_run(run, first, count);
+            break;
+        case EBNN_KERNEL_PLAIN:
+            ebnn_plain_run(run, first);
+            break;
+        default:
+            run_pool(run, first);
+    }
+}
 
 // Convolution or pooling: each position of the map once, whatever windows overlap; no map before the pool exists.
 static int run_map(const ebnn_run_t *run) {
     const ebnn_node_t *node = run->node;
-    const ebnn_kernel_t *kernel = node->source == EBNN_SOURCE_POOL ? &pool_kernel : &ebnn_kernels[node->kernel_index];
     ebnn_cursor_t cursor = { .rows = start_span(node->pool.height, node->pool.top) };
     int more = start_row(run, &cursor);
-    uint32_t polled = UINT32_MAX;
+    uint32_t tile = tile_size(node), polled = UINT32_MAX;
     while (more) {
         if (cursor.y != polled && poll(run)) {
             return EBNN_E_STOPPED;
@@ -97,8 +121,8 @@ static int run_map(const ebnn_run_t *run) {
         do {
             count++;
             more = ebnn_cursor_next(run, &cursor);
-        } while (more && count < kernel->tile);
-        kernel->run(run, &first, count);
+        } while (more && count < tile);
+        run_tile(run, &first, count);
     }
     return EBNN_OK;
 }
