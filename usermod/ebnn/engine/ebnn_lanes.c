@@ -129,49 +129,58 @@ static void build_table(uint32_t *table, uint32_t *words) {
     }
 }
 
-#if defined(EBNN_PLAIN_C)
-#define EBNN_LANES_C
-#elif defined(__thumb2__)
-#include "ebnn_lanes_thumb2.h"
-#elif defined(__thumb__)
-#include "ebnn_lanes_thumb1.h"
-#else
-#define EBNN_LANES_C
-#endif
+// All filters over a chunk of the words of their weights.
+typedef struct {
+    const uint32_t *weights; // of the first filter
+    const uint32_t *table, *end;
+    uint32_t *sums, *last;
+    uint32_t skip; // bytes between a filter's chunk and that of the next one
+} chunk_t;
 
-#ifdef EBNN_LANES_C
-// Add the mismatches of one word of weights to 16 bytes; the table of the next word. Written out, because compilers
-// leave a loop here that costs more than what it does.
-static inline const uint32_t *add_word(uint32_t bits, const uint32_t *table, uint32_t a[4]) {
+// Add the mismatches of one filter over a chunk to its sums. Bytes hold positions 0 2 4 6, 1 3 5 7, and the same + 8.
+#if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#include "ebnn_lanes_thumb2.h"
+#else
+static inline void widen(uint32_t *sums, uint32_t bytes) {
+    const uint32_t mask = 0x00ff00ffUL;
+    sums[0] += bytes & mask;
+    sums[1] += bytes >> 8 & mask;
+}
+
+static inline void add_filter(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t *sums) {
     const uint32_t nibbles = 0x0f0f0f0fUL, *entry;
-    uint32_t n0, n1;
+    uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, n0, n1, bits;
+// Written out, because a loop over the groups costs more than what it does.
 #define FIND(group) (entry = table + 32 * (group) + 2 * (bits >> 4 * (group) & 15))
 #define FIRST(group) (FIND(group), n0 = entry[0], n1 = entry[1])
 #define NEXT(group) (FIND(group), n0 += entry[0], n1 += entry[1])
-#define WIDEN() \
-    (a[0] += n0 & nibbles, a[1] += n0 >> 4 & nibbles, a[2] += n1 & nibbles, a[3] += n1 >> 4 & nibbles)
-    FIRST(0), NEXT(1), NEXT(2), WIDEN();
-    FIRST(3), NEXT(4), NEXT(5), WIDEN();
-    FIRST(6), NEXT(7), WIDEN();
+#define WIDEN() (a0 += n0 & nibbles, a1 += n0 >> 4 & nibbles, a2 += n1 & nibbles, a3 += n1 >> 4 & nibbles)
+    do {
+        bits = ebnn_word(w++);
+        FIRST(0), NEXT(1), NEXT(2), WIDEN();
+        FIRST(3), NEXT(4), NEXT(5), WIDEN();
+        FIRST(6), NEXT(7), WIDEN();
+        table += TABLE_WORDS;
+    } while (table != end);
 #undef FIND
 #undef FIRST
 #undef NEXT
 #undef WIDEN
-    return table + TABLE_WORDS;
+    widen(sums, a0);
+    widen(sums + 2, a1);
+    widen(sums + 4, a2);
+    widen(sums + 6, a3);
 }
 #endif
 
-#if !defined(__thumb2__) || defined(EBNN_PLAIN_C)
-// Add the mismatches of one filter over a chunk to its sums. Bytes hold positions 0 2 4 6, 1 3 5 7, and the same + 8.
-static inline void add_filter(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t *sums) {
-    const uint32_t bytes = 0x00ff00ffUL;
-    uint32_t a[4] = { 0 };
-    do {
-        table = add_word(ebnn_word(w++), table, a);
-    } while (table != end);
-    for (uint32_t i = 0; i < 4; i++) {
-        sums[2 * i] += a[i] & bytes;
-        sums[2 * i + 1] += a[i] >> 8 & bytes;
+#if defined(__thumb__) && !defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#include "ebnn_lanes_thumb1.h"
+#else
+static inline void add_filters(const chunk_t *chunk) {
+    const uint32_t *w = chunk->weights, *table = chunk->table, *end = chunk->end;
+    uint32_t row = (uint32_t)(end - table) / TABLE_WORDS + chunk->skip / 4;
+    for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += SUMS, w += row) {
+        add_filter(w, table, end, sums);
     }
 }
 #endif
@@ -179,12 +188,15 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
 // Add the chunk from `word` on to the sums of every filter.
 static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
     const ebnn_node_t *node = lanes->run->node;
-    const uint32_t *w = (const uint32_t *)(const void *)lanes->run->weights + word;
-    const uint32_t *table = lanes->table, *end = table + words * TABLE_WORDS;
-    uint32_t *sums = lanes->sums, *last = sums + SUMS * node->filters, row = node->row_words;
-    for (; sums != last; sums += SUMS, w += row) {
-        add_filter(w, table, end, sums);
-    }
+    const chunk_t chunk = {
+        .weights = (const uint32_t *)(const void *)lanes->run->weights + word,
+        .table = lanes->table,
+        .end = lanes->table + words * TABLE_WORDS,
+        .sums = lanes->sums,
+        .last = lanes->sums + SUMS * node->filters,
+        .skip = 4 * (node->row_words - words),
+    };
+    add_filters(&chunk);
 }
 
 // The most mismatches with which a filter hits, -1 where it never does.
