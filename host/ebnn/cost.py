@@ -14,6 +14,7 @@ from ebnn import bits, ops
 from ebnn.format import RECORD, Model, encode
 from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, value_bytes
 from ebnn.network import Node
+from ebnn.plan import kernel_name
 from ebnn.tables import Table, plain
 
 FLOAT_BYTES = 4
@@ -26,7 +27,8 @@ def describe(model: Model) -> dict:
 
     Returns:
         A dict with ``format`` ("major.minor"), ``input`` (shape, dtype, bytes), ``labels``, ``selftest``
-        (seed, crc), ``layers`` and ``totals``. A layer has its geometry, the number of ``weights``, ``bytes``
+        (seed, crc), ``layers`` and ``totals``. A layer has its geometry, the engine's ``kernel`` for
+        it (``plan.kernel_name``), the number of ``weights``, ``bytes``
         in the file (record, weights, thresholds - or offsets -, flips, total: padding included),
         ``padding_bits`` of the same parts, ``macs_binary``, ``macs_byte``, ``float_bytes``, ``packed_bytes`` and
         ``ratio`` of its output, and ``arena`` (offsets and sizes of output and scratch; ``share`` is the part of
@@ -69,6 +71,7 @@ def _layer(model: Model, index: int, flags: int) -> dict:
         "input": _value(source),
         "output": _value(output),
         "geometry": _geometry(node),
+        "kernel": kernel_name(node, source, model.plan.scratch[index][1]),
         "weights": node.filters * taps,
         **_file_parts(node, source, flags),
         "macs_binary": 0 if source.dtype == "u8" else macs,
@@ -258,12 +261,12 @@ def _sides(pad: list[int]) -> str:
 def _layer_table(facts: dict) -> Table:
     rows = [
         (layer_name(layer), _shape(layer["input"]), _shape(layer["output"]), _window(layer["geometry"]),
-         f"{layer['weights']:,}")
+         layer["kernel"], f"{layer['weights']:,}")
         for layer in facts["layers"]
     ]  # fmt: skip
-    rows.append(("total", "", "", "", f"{facts['totals']['weights']:,}"))
-    head = ("layer", "input", "output", "window", "weights (bits)")
-    return Table("Layers", head, tuple(rows), left=4, emphasis=(len(rows) - 1,))
+    rows.append(("total", "", "", "", "", f"{facts['totals']['weights']:,}"))
+    head = ("layer", "input", "output", "window", "kernel", "weights (bits)")
+    return Table("Layers", head, tuple(rows), left=5, emphasis=(len(rows) - 1,))
 
 
 def _byte_table(facts: dict) -> Table:

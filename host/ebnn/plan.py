@@ -62,29 +62,40 @@ class TileScratch:
 
 
 def tile_scratch(op: Op, source: Value, geometry: Geometry, filters: int) -> TileScratch | None:
-    """What the engine's fast kernel for the node can use; None where there is none, or where it would not be faster."""
+    """What the engine's fast kernel for the node can use; None where there is none."""
     taps = filter_taps(op, source, geometry)
     row = filter_bytes(op, source, geometry)
     if op.source != "conv":
         return None
     if source.dtype == "u8":
-        if taps > ops.BYTES_TAPS_MAX or filters < ops.BYTES_FILTERS_MIN:
+        if taps > ops.BYTES_TAPS_MAX:
             return None
         patches = ops.BYTES_TILE * (-(-taps // 4) * 4) if any(geometry.pad) else 0
         return TileScratch(ops.BYTES_SUM_BYTES * filters + patches, ops.BYTES_TABLE_BYTES, row // 4)
-    if taps > ops.LANES_TAPS_MAX or filters < ops.LANES_FILTERS_MIN:
+    if taps > ops.LANES_TAPS_MAX:
         return None
     patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else ops.LANES_TILE * row
     fixed = ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches
     return TileScratch(fixed, ops.LANES_TABLE_BYTES, min(ops.LANES_CHUNK_MAX, row // 4))
 
 
+def kernel_name(node: Node, source: Value, scratch: int) -> str:
+    """The kernel that the engine takes for a node with so many bytes of scratch: lanes, bytes, plain, dense or pool."""
+    if node.spec.source != "conv":
+        return node.spec.source
+    tile = tile_scratch(node.spec, source, node.geometry, node.filters)
+    if tile is None or scratch < tile.fixed + tile.step:
+        return "plain"
+    return "bytes" if source.dtype == "u8" else "lanes"
+
+
 def _node_scratch(network: Network, node: Node, fit: str | int) -> int:
     """Scratch of a node under a fit."""
     source = network.values[node.inputs[0]]
     plain = scratch_bytes(node.spec, source, node.geometry)
-    tile = None if node.weights is None else tile_scratch(node.spec, source, node.geometry, node.filters)
-    if tile is None or fit == "small":
+    tile = tile_scratch(node.spec, source, node.geometry, node.filters)
+    fewest = ops.BYTES_FILTERS_MIN if source.dtype == "u8" else ops.LANES_FILTERS_MIN
+    if tile is None or fit == "small" or node.filters < fewest:
         return plain
     limits = {"balanced": tile.fixed + tile.step, "fast": tile.fixed + tile.step * tile.words}
     return max(plain, tile.within(limits.get(fit, fit)))
