@@ -10,6 +10,7 @@
 #define TILE (EBNN_BYTES_TILE)
 #define TABLE_WORDS (EBNN_BYTES_TABLE_BYTES / 4) // 8 groups of four taps, 16 patterns, 2 words
 #define GROUP_WORDS (TABLE_WORDS / 8)
+#define STEP_WORDS (4 * GROUP_WORDS) // of 16 taps
 #define SUMS (EBNN_BYTES_SUM_BYTES / 4)
 
 typedef struct {
@@ -66,9 +67,9 @@ static inline void next_tap(bytes_t *bytes, uint32_t v[2]) {
     }
 }
 
-// The table of the next 32 taps; groups behind the last tap are only asked for pattern 0.
-static void build_table(bytes_t *bytes, uint32_t *table) {
-    for (uint32_t g = 0; g < 8; g++, table += GROUP_WORDS) {
+// The table up to `end`; groups behind the last tap are only asked for pattern 0.
+static void build_table(bytes_t *bytes, const uint32_t *end) {
+    for (uint32_t *table = bytes->table; table != end; table += GROUP_WORDS) {
         if (bytes->left == 0) {
             table[0] = table[1] = 0;
             continue;
@@ -85,32 +86,52 @@ static void build_table(bytes_t *bytes, uint32_t *table) {
     }
 }
 
+// Add the sums of the filters over a chunk: 16 taps at a time, so that few of the last word's are in vain.
+#if defined(__thumb__) && !defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#include "ebnn_bytes_thumb1.h"
+#else
 #if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_bytes_thumb2.h"
 #else
-static inline void sum_chunk(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[2]) {
+static inline void sum_chunk(const uint16_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[2]) {
+    const uint8_t *p = (const uint8_t *)w;
     uint32_t a0 = sum[0], a1 = sum[1];
-    for (; table != end; table += TABLE_WORDS) {
-        uint32_t bits = ebnn_word(w++);
-        for (uint32_t group = 0; group < 8; group++, bits >>= 4) {
-            const uint32_t *entry = table + GROUP_WORDS * group + 2 * (bits & 15);
-            a0 += entry[0];
-            a1 += entry[1];
-        }
+    const uint32_t *entry;
+#define LOOK_UP(group, index) \
+    (entry = table + GROUP_WORDS * (group) + 2 * ((index) & 15), a0 += entry[0], a1 += entry[1])
+    for (; table != end; table += STEP_WORDS, p += 2) {
+        LOOK_UP(0, p[0]), LOOK_UP(1, p[0] >> 4), LOOK_UP(2, p[1]), LOOK_UP(3, p[1] >> 4);
     }
+#undef LOOK_UP
     sum[0] = a0;
     sum[1] = a1;
 }
 #endif
 
-static void add_chunk(const bytes_t *bytes, uint32_t word, uint32_t words) {
-    const ebnn_node_t *node = bytes->run->node;
-    const uint32_t *w = (const uint32_t *)(const void *)bytes->run->weights + word;
-    const uint32_t *end = bytes->table + words * TABLE_WORDS;
-    uint32_t *to = bytes->sums;
-    for (uint32_t f = node->filters; f != 0; f--, w += node->row_words, to += SUMS) {
-        sum_chunk(w, bytes->table, end, to);
+static inline void add_filters(const ebnn_chunk_t *chunk) {
+    const uint16_t *w = chunk->weights;
+    const uint32_t *table = chunk->table, *end = chunk->end;
+    uint32_t row = (uint32_t)(end - table) / STEP_WORDS + chunk->skip / 2;
+    for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += SUMS, w += row) {
+        sum_chunk(w, table, end, sums);
     }
+}
+#endif
+
+// Add the chunk from `word` on, or what is left of it, to the sums of every filter.
+static void add_chunk(bytes_t *bytes, uint32_t word) {
+    const ebnn_node_t *node = bytes->run->node;
+    uint32_t taps = bytes->left < 32 * bytes->chunk ? bytes->left : 32 * bytes->chunk, steps = (taps + 15) / 16;
+    const ebnn_chunk_t chunk = {
+        .weights = bytes->run->weights + 4 * word,
+        .table = bytes->table,
+        .end = bytes->table + steps * STEP_WORDS,
+        .sums = bytes->sums,
+        .last = bytes->sums + SUMS * node->filters,
+        .skip = 4 * node->row_words - 2 * steps,
+    };
+    build_table(bytes, chunk.end);
+    add_filters(&chunk);
 }
 
 // Bits of up to 32 filters at all positions of the tile.
@@ -180,11 +201,7 @@ void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t 
     }
     memset(bytes.sums, 0, EBNN_BYTES_SUM_BYTES * node->filters);
     for (uint32_t word = 0; word < node->row_words; word += bytes.chunk) {
-        uint32_t part = node->row_words - word < bytes.chunk ? node->row_words - word : bytes.chunk;
-        for (uint32_t i = 0; i < part; i++) {
-            build_table(&bytes, bytes.table + i * TABLE_WORDS);
-        }
-        add_chunk(&bytes, word, part);
+        add_chunk(&bytes, word);
     }
     for (uint32_t f = 0; f < node->filters; f += 32) {
         emit_block(&bytes, first, count, f);

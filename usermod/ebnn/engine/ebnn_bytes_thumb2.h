@@ -5,14 +5,13 @@
     "ldrd %[x], %[y], [%[x], #" #offset "]\n"                               \
     "add %[a0], %[a0], %[x]\n add %[a1], %[a1], %[y]\n"
 
-static inline void sum_chunk(const uint32_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[2]) {
+static inline void sum_chunk(const uint16_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[2]) {
     uint32_t a0 = sum[0], a1 = sum[1], bits, x, y;
     // clang-format off
     __asm__ volatile(
-        "1: ldr %[w], [%[wp]], #4\n"
+        "1: ldrh %[w], [%[wp]], #2\n"
         LOOK_UP(0, 0) LOOK_UP(4, 128) LOOK_UP(8, 256) LOOK_UP(12, 384)
-        LOOK_UP(16, 512) LOOK_UP(20, 640) LOOK_UP(24, 768) LOOK_UP(28, 896)
-        "add %[t], %[t], #1024\n"
+        "add %[t], %[t], #512\n"
         "cmp %[t], %[end]\n"
         "bne 1b\n"
         : [wp] "+r"(w), [t] "+r"(table), [a0] "+r"(a0), [a1] "+r"(a1), [w] "=&r"(bits), [x] "=&r"(x), [y] "=&r"(y)

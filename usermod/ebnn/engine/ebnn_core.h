@@ -75,6 +75,14 @@ enum { EBNN_KERNEL_LANES, EBNN_KERNEL_BYTES, EBNN_KERNEL_PLAIN, EBNN_KERNEL_POOL
 // The first kernel whose scratch fits into that of the node, or EBNN_E_ARENA.
 int ebnn_choose_kernel(const ebnn_node_t *node);
 
+// A chunk of the words of weights, for which a kernel adds to the sums of every filter what its table says.
+typedef struct {
+    const void *weights; // of the first filter
+    const uint32_t *table, *end;
+    uint32_t *sums, *last;
+    uint32_t skip; // bytes between a filter's chunk and that of the next one
+} ebnn_chunk_t;
+
 // ebnn_bytes.c; the scratch in bytes, UINT32_MAX where the kernel is not made for the node
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
 void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);

@@ -129,14 +129,6 @@ static void build_table(uint32_t *table, uint32_t *words) {
     }
 }
 
-// All filters over a chunk of the words of their weights.
-typedef struct {
-    const uint32_t *weights; // of the first filter
-    const uint32_t *table, *end;
-    uint32_t *sums, *last;
-    uint32_t skip; // bytes between a filter's chunk and that of the next one
-} chunk_t;
-
 // Add the mismatches of one filter over a chunk to its sums. Bytes hold positions 0 2 4 6, 1 3 5 7, and the same + 8.
 #if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_lanes_thumb2.h"
@@ -176,7 +168,7 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
 #if defined(__thumb__) && !defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_lanes_thumb1.h"
 #else
-static inline void add_filters(const chunk_t *chunk) {
+static inline void add_filters(const ebnn_chunk_t *chunk) {
     const uint32_t *w = chunk->weights, *table = chunk->table, *end = chunk->end;
     uint32_t row = (uint32_t)(end - table) / TABLE_WORDS + chunk->skip / 4;
     for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += SUMS, w += row) {
@@ -188,8 +180,8 @@ static inline void add_filters(const chunk_t *chunk) {
 // Add the chunk from `word` on to the sums of every filter.
 static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
     const ebnn_node_t *node = lanes->run->node;
-    const chunk_t chunk = {
-        .weights = (const uint32_t *)(const void *)lanes->run->weights + word,
+    const ebnn_chunk_t chunk = {
+        .weights = lanes->run->weights + 4 * word,
         .table = lanes->table,
         .end = lanes->table + words * TABLE_WORDS,
         .sums = lanes->sums,
