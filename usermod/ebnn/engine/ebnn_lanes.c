@@ -3,7 +3,7 @@
 // positions in one go. A filter then takes one look-up and two additions for four taps of 16 positions; no core needs a
 // popcount for it. The tables serve all filters, so the kernel wins as filters grow.
 //
-// Bounds: a nibble holds 3 look-ups (12 of 15), a byte 7 words (224 of 255), a 16-bit lane 32767 taps.
+// Bounds: a nibble holds 3 look-ups (12 of 15), a byte 7 words (224 of 255), a 16-bit lane 32767 taps and the start.
 
 #include "ebnn_core.h"
 
@@ -42,8 +42,12 @@ static uint32_t border_word(const ebnn_run_t *run, uint32_t part) {
     if (!(run->node->flags & EBNN_FLAG_BORDER_PLUS)) {
         return 0;
     }
-    const uint32_t ones = UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));
-    return ebnn_word(&ones);
+    return UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));
+}
+
+// A word of a map; only the input of the network may be misaligned.
+static inline uint32_t load(const uint8_t *p) {
+    return (uintptr_t)p % 4 == 0 ? ebnn_word((const uint32_t *)(const void *)p) : ebnn_get_bits(p, 0, 32);
 }
 
 // Word `word` of the patch of every position, straight from a map whose pixels are whole words.
@@ -55,11 +59,8 @@ static void fetch_from_map(const lanes_t *lanes, uint32_t word) {
     const uint8_t *input = run->input + 4 * part;
     const int16_t *origin = lanes->origin;
     for (uint32_t i = 0; i < lanes->count; i++) {
-        uint32_t y = (uint32_t)*origin++ + ky, x = (uint32_t)*origin++ + kx, bits = border;
-        if (y < height && x < width) {
-            memcpy(&bits, input + 4 * parts * (y * width + x), 4);
-        }
-        lanes->words[i] = ebnn_word(&bits);
+        uint32_t y = (uint32_t)*origin++ + ky, x = (uint32_t)*origin++ + kx;
+        lanes->words[i] = y < height && x < width ? load(input + 4 * parts * (y * width + x)) : border;
     }
 }
 
@@ -191,22 +192,13 @@ static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
     add_filters(&chunk);
 }
 
-// The most mismatches with which a filter hits, -1 where it never does.
-static int32_t limit(const ebnn_run_t *run, uint32_t filter) {
-    int32_t taps = (int32_t)run->node->taps, threshold = ebnn_number(run->node, run->numbers, filter);
-    if (threshold > taps) {
-        return -1;
-    }
-    return threshold <= -taps ? taps : (taps - threshold) / 2;
-}
-
-// Hits of a filter: bit k and bit k + 16 for the two lanes of word k of its sums.
-static uint32_t filter_hits(const uint32_t *sums, int32_t most) {
-    uint32_t bias = (uint32_t)(most + 0x8000) * 0x10001UL, hits = 0;
+// Hits of a filter: bit k and bit k + 8 for the two lanes of word k of its sums.
+static uint32_t filter_hits(const uint32_t *sums) {
+    uint32_t misses = 0;
     for (uint32_t i = 0; i < SUMS; i++) {
-        hits |= (bias - sums[i]) >> (15 - i) & (0x10001UL << i);
+        misses = misses >> 1 | (sums[i] & 0x80008000UL);
     }
-    return hits;
+    return (~misses >> 8 & 0xff) | (~misses >> 16 & 0xff00);
 }
 
 // Transpose a 16 x 16 matrix of bits in the low halves of 16 words, and another one in the high halves.
@@ -227,15 +219,33 @@ static void emit_block(const lanes_t *lanes, const ebnn_cursor_t *first, uint32_
     uint32_t *rows = lanes->words, filters = ebnn_block(run->node->filters, filter);
     memset(rows, 0, 4 * TILE);
     for (uint32_t f = 0; f < filters; f++) {
-        uint32_t hits = filter_hits(lanes->sums + SUMS * (filter + f), limit(run, filter + f));
-        uint32_t pattern = (hits & 0xff) | (hits >> 8 & 0xff00);
-        rows[f % 16] |= pattern << (f & 16);
+        rows[f % 16] |= filter_hits(lanes->sums + SUMS * (filter + f)) << (f & 16);
     }
     transpose_bits(rows);
     ebnn_cursor_t cursor = *first;
     for (uint32_t i = 0; i < lanes->count; i++) {
         ebnn_emit(run, &cursor, filter, rows[place[i]]);
         ebnn_cursor_next(run, &cursor);
+    }
+}
+
+// The most mismatches with which a filter hits, -1 where it never does.
+static int32_t limit(const ebnn_run_t *run, uint32_t filter) {
+    int32_t taps = (int32_t)run->node->taps, threshold = ebnn_number(run->node, run->numbers, filter);
+    if (threshold > taps) {
+        return -1;
+    }
+    return threshold <= -taps ? taps : (taps - threshold) / 2;
+}
+
+// The sums start where a miss sets the uppermost bit of its lane.
+static void start_sums(const lanes_t *lanes) {
+    uint32_t *to = lanes->sums;
+    for (uint32_t f = 0; f < lanes->run->node->filters; f++) {
+        uint32_t start = (uint32_t)(0x7fff - limit(lanes->run, f)) * 0x10001UL;
+        for (uint32_t *end = to + SUMS; to != end; to++) {
+            *to = start;
+        }
     }
 }
 
@@ -252,7 +262,7 @@ static void start_tile(const lanes_t *lanes, const ebnn_cursor_t *first) {
         ebnn_cursor_next(lanes->run, &cursor);
     }
     memset(lanes->words, 0, 4 * TILE);
-    memset(lanes->sums, 0, 4 * SUMS * lanes->run->node->filters);
+    start_sums(lanes);
 }
 
 void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
