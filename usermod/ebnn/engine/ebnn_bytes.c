@@ -20,7 +20,7 @@ typedef struct {
     uint32_t chunk; // words of weights that the table holds
     // Where the taps of each position are, `row` of them in a row, then `skip` bytes of no interest; and how far we are.
     const uint8_t *taps[TILE];
-    uint32_t row, skip, offset, in_row, left;
+    uint32_t row, skip, offset, in_row, left; // in_row: taps left in the row
 } bytes_t;
 
 // Patches serve where the kernel leaves the input.
@@ -41,49 +41,42 @@ uint32_t ebnn_bytes_scratch(const ebnn_node_t *node) {
     return EBNN_BYTES_TABLE_BYTES + fixed_bytes(node);
 }
 
-// Entry p of a group: the sum of the four taps, each with the sign that its bit in p says.
-static void build_group(uint32_t *to, const uint32_t v[8]) {
-    uint32_t n0 = 0 - (v[0] + v[2] + v[4] + v[6]), n1 = 0 - (v[1] + v[3] + v[5] + v[7]);
-    const uint32_t a[4] = { 2 * v[0], 2 * v[2], 2 * v[4], 2 * v[6] }, b[4] = { 2 * v[1], 2 * v[3], 2 * v[5], 2 * v[7] };
-#define ENTRY(p) (to[2 * (p)] = n0, to[2 * (p) + 1] = n1)
-#define PLUS(i) (n0 += a[i], n1 += b[i])
-#define LESS(i) (n0 -= a[i], n1 -= b[i])
-    ENTRY(0), PLUS(0), ENTRY(1), PLUS(1), ENTRY(3), LESS(0), ENTRY(2), PLUS(2), ENTRY(6), PLUS(0), ENTRY(7);
-    LESS(1), ENTRY(5), LESS(0), ENTRY(4), PLUS(3), ENTRY(12), PLUS(0), ENTRY(13), PLUS(1), ENTRY(15), LESS(0);
-    ENTRY(14), LESS(2), ENTRY(10), PLUS(0), ENTRY(11), LESS(1), ENTRY(9), LESS(0), ENTRY(8);
-#undef ENTRY
-#undef PLUS
-#undef LESS
-}
-
-// The next tap of every position, as two words of lanes.
-static inline void next_tap(bytes_t *bytes, uint32_t v[2]) {
-    uint32_t o = bytes->offset++;
-    v[0] = bytes->taps[0][o] | (uint32_t)bytes->taps[1][o] << 16;
-    v[1] = bytes->taps[2][o] | (uint32_t)bytes->taps[3][o] << 16;
-    if (++bytes->in_row == bytes->row) {
-        bytes->in_row = 0;
-        bytes->offset += bytes->skip;
-    }
+// Entry p of a group is the sum of the four taps, each with the sign that its bit in p says.
+static inline ebnn_steps_t group_steps(const uint32_t v[4]) {
+    ebnn_steps_t steps = { 0 - (v[0] + v[1] + v[2] + v[3]), { 2 * v[0], 2 * v[1], 2 * v[2], 2 * v[3] } };
+    return steps;
 }
 
 // The table up to `end`; groups behind the last tap are only asked for pattern 0.
 static void build_table(bytes_t *bytes, const uint32_t *end) {
+    const uint8_t *const *taps = bytes->taps;
+    uint32_t offset = bytes->offset, left = bytes->left;
     for (uint32_t *table = bytes->table; table != end; table += GROUP_WORDS) {
-        if (bytes->left == 0) {
+        if (left == 0) {
             table[0] = table[1] = 0;
             continue;
         }
-        uint32_t v[8];
+        uint32_t low[4], high[4];
         for (uint32_t tap = 0; tap < 4; tap++) {
-            v[2 * tap] = v[2 * tap + 1] = 0;
-            if (bytes->left != 0) {
-                next_tap(bytes, v + 2 * tap);
-                bytes->left--;
+            uint32_t x = 0, y = 0;
+            if (left != 0) {
+                x = taps[0][offset] | (uint32_t)taps[1][offset] << 16;
+                y = taps[2][offset] | (uint32_t)taps[3][offset] << 16;
+                left--;
+                offset++;
+                if (--bytes->in_row == 0) {
+                    bytes->in_row = bytes->row;
+                    offset += bytes->skip;
+                }
             }
+            low[tap] = x;
+            high[tap] = y;
         }
-        build_group(table, v);
+        const ebnn_steps_t a = group_steps(low), b = group_steps(high);
+        ebnn_build_entries(table, &a, &b);
     }
+    bytes->offset = offset;
+    bytes->left = left;
 }
 
 // Add the sums of the filters over a chunk: 16 taps at a time, so that few of the last word's are in vain.
@@ -134,22 +127,31 @@ static void add_chunk(bytes_t *bytes, uint32_t word) {
     add_filters(&chunk);
 }
 
+// The threshold of a filter, or one beyond every sum.
+static inline int32_t limit(const ebnn_run_t *run, uint32_t filter) {
+    int32_t threshold = ebnn_number(run->node, run->numbers, filter);
+    return threshold > INT16_MAX ? INT16_MAX : threshold < INT16_MIN ? INT16_MIN : threshold;
+}
+
 // Bits of up to 32 filters at all positions of the tile.
 static void emit_block(const bytes_t *bytes, const ebnn_cursor_t *first, uint32_t count, uint32_t filter) {
     const ebnn_run_t *run = bytes->run;
-    uint32_t rows[TILE] = { 0 }, filters = ebnn_block(run->node->filters, filter);
-    const uint32_t *sums = bytes->sums + SUMS * filter;
-    for (uint32_t f = 0; f < filters; f++, sums += SUMS) {
-        int32_t threshold = ebnn_number(run->node, run->numbers, filter + f);
-        for (uint32_t i = 0; i < SUMS; i++) {
-            int32_t low = (int16_t)sums[i], high = (int32_t)(sums[i] + 0x8000) >> 16;
-            rows[2 * i] |= (uint32_t)(low >= threshold) << f;
-            rows[2 * i + 1] |= (uint32_t)(high >= threshold) << f;
-        }
+    uint32_t filters = ebnn_block(run->node->filters, filter);
+    uint32_t m0 = 0, m1 = 0, m2 = 0, m3 = 0; // misses
+    for (uint32_t f = filter + filters; f-- != filter;) {
+        const uint32_t *sums = bytes->sums + SUMS * f;
+        int32_t threshold = limit(run, f);
+#define MISSES(sum) ((uint32_t)((sum) - threshold) >> 31)
+        m0 = m0 << 1 | MISSES((int16_t)sums[0]);
+        m1 = m1 << 1 | MISSES((int32_t)(sums[0] + 0x8000) >> 16);
+        m2 = m2 << 1 | MISSES((int16_t)sums[1]);
+        m3 = m3 << 1 | MISSES((int32_t)(sums[1] + 0x8000) >> 16);
+#undef MISSES
     }
+    const uint32_t rows[TILE] = { m0, m1, m2, m3 }, hits = UINT32_MAX >> (32 - filters);
     ebnn_cursor_t cursor = *first;
     for (uint32_t i = 0; i < count; i++) {
-        ebnn_emit(run, &cursor, filter, rows[i]);
+        ebnn_emit(run, &cursor, filter, ~rows[i] & hits);
         ebnn_cursor_next(run, &cursor);
     }
 }
@@ -199,6 +201,7 @@ void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t 
     if (!find_taps(&bytes, first, count)) {
         gather_patches(&bytes, first, count);
     }
+    bytes.in_row = bytes.row;
     memset(bytes.sums, 0, EBNN_BYTES_SUM_BYTES * node->filters);
     for (uint32_t word = 0; word < node->row_words; word += bytes.chunk) {
         add_chunk(&bytes, word);

@@ -83,6 +83,25 @@ typedef struct {
     uint32_t skip; // bytes between a filter's chunk and that of the next one
 } ebnn_chunk_t;
 
+// What a word of the 16 entries of a table adds up from: pattern 0, and what each bit of a pattern changes.
+typedef struct {
+    uint32_t none, bit[4];
+} ebnn_steps_t;
+
+// Two words an entry, one entry for each pattern; in the order of a Gray code one bit changes at a time.
+static inline void ebnn_build_entries(uint32_t *to, const ebnn_steps_t *a, const ebnn_steps_t *b) {
+    uint32_t n0 = a->none, n1 = b->none;
+#define ENTRY(p) (to[2 * (p)] = n0, to[2 * (p) + 1] = n1)
+#define PLUS(i) (n0 += a->bit[i], n1 += b->bit[i])
+#define LESS(i) (n0 -= a->bit[i], n1 -= b->bit[i])
+    ENTRY(0), PLUS(0), ENTRY(1), PLUS(1), ENTRY(3), LESS(0), ENTRY(2), PLUS(2), ENTRY(6), PLUS(0), ENTRY(7);
+    LESS(1), ENTRY(5), LESS(0), ENTRY(4), PLUS(3), ENTRY(12), PLUS(0), ENTRY(13), PLUS(1), ENTRY(15), LESS(0);
+    ENTRY(14), LESS(2), ENTRY(10), PLUS(0), ENTRY(11), LESS(1), ENTRY(9), LESS(0), ENTRY(8);
+#undef ENTRY
+#undef PLUS
+#undef LESS
+}
+
 // ebnn_bytes.c; the scratch in bytes, UINT32_MAX where the kernel is not made for the node
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
 void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);

@@ -95,38 +95,20 @@ static void transpose_nibbles(uint32_t *w) {
     }
 }
 
-// What the entries of a group add up from: where the bits differ from pattern 0, and what each bit of a pattern changes.
-typedef struct {
-    uint32_t none, bit[4];
-} steps_t;
-
-static inline steps_t group_steps(uint32_t v) {
+// Entry p of a group counts where the bits differ from pattern p.
+static inline ebnn_steps_t group_steps(uint32_t v) {
     const uint32_t ones = 0x11111111UL;
-    uint32_t d0 = v & ones, d1 = v >> 1 & ones, d2 = v >> 2 & ones, d3 = v >> 3 & ones;
-    steps_t steps = { d0 + d1 + d2 + d3, { ones - 2 * d0, ones - 2 * d1, ones - 2 * d2, ones - 2 * d3 } };
+    uint32_t a = v & ones, b = v >> 1 & ones, c = v >> 2 & ones, d = v >> 3 & ones;
+    ebnn_steps_t steps = { a + b + c + d, { ones - 2 * a, ones - 2 * b, ones - 2 * c, ones - 2 * d } };
     return steps;
-}
-
-// Entry p of a group counts where the bits differ from pattern p; in the order of a Gray code one bit changes at a time.
-static void build_group(uint32_t *to, uint32_t v0, uint32_t v1) {
-    const steps_t a = group_steps(v0), b = group_steps(v1);
-    uint32_t n0 = a.none, n1 = b.none;
-#define ENTRY(p) (to[2 * (p)] = n0, to[2 * (p) + 1] = n1)
-#define PLUS(i) (n0 += a.bit[i], n1 += b.bit[i])
-#define LESS(i) (n0 -= a.bit[i], n1 -= b.bit[i])
-    ENTRY(0), PLUS(0), ENTRY(1), PLUS(1), ENTRY(3), LESS(0), ENTRY(2), PLUS(2), ENTRY(6), PLUS(0), ENTRY(7);
-    LESS(1), ENTRY(5), LESS(0), ENTRY(4), PLUS(3), ENTRY(12), PLUS(0), ENTRY(13), PLUS(1), ENTRY(15), LESS(0);
-    ENTRY(14), LESS(2), ENTRY(10), PLUS(0), ENTRY(11), LESS(1), ENTRY(9), LESS(0), ENTRY(8);
-#undef ENTRY
-#undef PLUS
-#undef LESS
 }
 
 static void build_table(uint32_t *table, uint32_t *words) {
     transpose_nibbles(words);
     transpose_nibbles(words + 8);
     for (uint32_t group = 0; group < 8; group++, table += 32) {
-        build_group(table, words[group], words[group + 8]);
+        const ebnn_steps_t a = group_steps(words[group]), b = group_steps(words[group + 8]);
+        ebnn_build_entries(table, &a, &b);
     }
 }
 

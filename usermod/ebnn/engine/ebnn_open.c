@@ -72,8 +72,8 @@ static int read_header(ebnn_t *net, blob_t *blob) {
     net->selftest_seed = get32(p + 32);
     net->selftest_crc = get32(p + 36);
     blob->records_end = EBNN_HEADER_SIZE + EBNN_RECORD_SIZE * net->node_count;
-    if (p[6] != EBNN_RECORD_SIZE || net->node_count == 0 || net->arena_size % 4 != 0 || net->selftest_seed == 0
-        || net->input.height == 0 || net->input.width == 0 || net->input.channels == 0
+    if (p[6] != EBNN_RECORD_SIZE || net->node_count == 0 || net->arena_size % 4 != 0 || net->arena_size > EBNN_MAX_ARENA
+        || net->selftest_seed == 0 || net->input.height == 0 || net->input.width == 0 || net->input.channels == 0
         || net->input.dtype > EBNN_DTYPE_U8 || p[27] != 0 || !value_fits(&net->input)
         || blob->records_end > blob->size) {
         return EBNN_E_HEADER;
