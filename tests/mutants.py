@@ -20,7 +20,9 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
-RUN, OPEN, CORE = (f"usermod/ebnn/engine/ebnn_{name}" for name in ("run.c", "open.c", "core.h"))
+RUN, OPEN, CORE, PLAIN, LANES, BYTES = (
+    f"usermod/ebnn/engine/ebnn_{name}" for name in ("run.c", "open.c", "core.h", "plain.c", "lanes.c", "bytes.c")
+)
 SIM, FOLD, FORMAT, BITS, PLAN, GEOMETRY = (
     f"host/ebnn/{name}.py" for name in ("sim", "fold", "format", "bits", "plan", "geometry")
 )
@@ -44,51 +46,63 @@ class Mutation:
 
 
 ENGINE = (
-    Mutation("hit on > instead of >=", RUN, "acc >= ebnn_number(", "acc > ebnn_number("),
+    Mutation("hit on > instead of >=", PLAIN, "acc >= ebnn_number(", "acc > ebnn_number("),
     Mutation(
-        "unused bits counted as taps", RUN, "node->taps - 2 * mismatches", "32 * node->row_words - 2 * mismatches"
+        "unused bits counted as taps",
+        PLAIN,
+        "node->taps - 2 * count_mismatches(",
+        "32 * node->row_words - 2 * count_mismatches(",
     ),
-    Mutation("border +1 ignored for bits", RUN, "if (run->node->flags & EBNN_FLAG_BORDER_PLUS) {", "if (0) {"),
-    Mutation("border +1 sets unused channels", RUN, "c < run->in->channels; c++", "c < run->in_stride; c++"),
-    Mutation("border of bytes is 1", RUN, "EBNN_FLAG_BORDER_PLUS ? 255 : 0", "EBNN_FLAG_BORDER_PLUS ? 1 : 0"),
-    Mutation("stride of the other axis", RUN, "map_x * node->kernel.stride_w", "map_x * node->kernel.stride_h"),
-    Mutation("padding of the other side", RUN, "- node->kernel.left", "- node->kernel.right"),
+    Mutation("border +1 ignored for bits", PLAIN, "if (run->node->flags & EBNN_FLAG_BORDER_PLUS) {", "if (0) {"),
+    Mutation("border +1 sets unused channels", PLAIN, "c < run->in->channels; c++", "c < run->in_stride; c++"),
+    Mutation("border of bytes is 1", PLAIN, "EBNN_FLAG_BORDER_PLUS ? 255 : 0", "EBNN_FLAG_BORDER_PLUS ? 1 : 0"),
+    Mutation(
+        "stride of the other axis", PLAIN, "cursor->x * node->kernel.stride_w", "cursor->x * node->kernel.stride_h"
+    ),
+    Mutation("padding of the other side", PLAIN, "- node->kernel.left", "- node->kernel.right"),
     Mutation(
         "kernel one column short",
-        RUN,
+        PLAIN,
         "size - start < kernel ? size - start",
         "size - start <= kernel ? size - start - 1",
     ),
-    Mutation("window one position too long", RUN, "- pad + window <= position", "- pad + window < position"),
+    Mutation(
+        "window one position too long", RUN, "span->leave <= (int32_t)position", "span->leave < (int32_t)position"
+    ),
     Mutation(
         "pool padding of the other side",
         RUN,
-        "node->pool.stride_h, node->pool.top",
-        "node->pool.stride_h, node->pool.bottom",
+        "start_span(node->pool.height, node->pool.top)",
+        "start_span(node->pool.height, node->pool.bottom)",
     ),
     Mutation(
         "pool stride of the other axis",
         RUN,
-        "{ node->pool.width, node->pool.stride_w",
-        "{ node->pool.width, node->pool.stride_h",
+        "cursor->x, run->node->pool.stride_w",
+        "cursor->x, run->node->pool.stride_h",
     ),
     Mutation(
         "flip before the pool",
         RUN,
-        "emit(run, rows, cols, c, bits);",
-        "emit(run, rows, cols, c, run->node->flips ? ~bits & 1 : bits);",
+        "run->out_stride + channel, bits, 0)",
+        "run->out_stride + channel, run->node->flips ? ~bits & 1 : bits, 0)",
     ),
     Mutation(
-        "flips of the first 32 channels only", RUN, "get_bits(run->flips, c, block", "get_bits(run->flips, 0, block"
+        "flips of the first 32 channels only",
+        RUN,
+        "get_bits(run->flips, c, ebnn_block(",
+        "get_bits(run->flips, 0, ebnn_block(",
     ),
     Mutation(
         "pixels of narrow maps not masked",
-        RUN,
+        CORE,
         "return bits & UINT32_MAX >> (32 - count);",
         "return bits;",
     ),
-    Mutation("sum of bytes counts all as +1", RUN, "2 * plus - all", "plus"),
-    Mutation("last byte of a row skipped", RUN, "left < 8 ? left : 8, bits", "left < 8 ? left - (left == 1) : 8, bits"),
+    Mutation("sum of bytes counts all as +1", PLAIN, "2 * plus - all", "plus"),
+    Mutation(
+        "last byte of a row skipped", PLAIN, "left < 8 ? left : 8, bits", "left < 8 ? left - (left == 1) : 8, bits"
+    ),
     Mutation(
         "offsets not added",
         RUN,
@@ -111,8 +125,154 @@ ENGINE = (
         "rows + numbers > blob->size - start",
     ),
     Mutation("scores that overflow", OPEN, "size + bound > INT32_MAX", "size + bound > UINT32_MAX / 2 + 1"),
-    Mutation("too little scratch", OPEN, "|| scratch < plain_scratch(node)", "|| scratch + 4 < plain_scratch(node)"),
+    Mutation(
+        "too little scratch",
+        PLAIN,
+        "return plain_scratch(node) <= node->scratch_size",
+        "return plain_scratch(node) <= node->scratch_size + 4",
+    ),
     Mutation("label one byte behind the file", OPEN, "bytes[place] > size - place - 1", "bytes[place] > size - place"),
+)
+
+TILES = (
+    Mutation(
+        "nothing in a nibble's upper half",
+        LANES,
+        "a1 += n0 >> 4 & nibbles",
+        "a1 += n0 >> 3 & nibbles",
+    ),
+    Mutation(
+        "widening after 5 look-ups",
+        LANES,
+        "FIRST(0), NEXT(1), NEXT(2), WIDEN();\n        FIRST(3),",
+        "FIRST(0), NEXT(1), NEXT(2);\n        NEXT(3),",
+    ),
+    Mutation(
+        "look-up in the neighbouring group",
+        LANES,
+        "FIRST(6), NEXT(7)",
+        "FIRST(6), NEXT(6)",
+    ),
+    Mutation(
+        "step of the table",
+        LANES,
+        "ones - 2 * d",
+        "ones - 2 * c",
+    ),
+    Mutation(
+        "border is all ones",
+        LANES,
+        "return UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));",
+        "return UINT32_MAX;",
+    ),
+    Mutation(
+        "border +1 ignored",
+        LANES,
+        "if (!(run->node->flags & EBNN_FLAG_BORDER_PLUS))",
+        "if (1)",
+    ),
+    Mutation(
+        "stride of the other axis",
+        LANES,
+        "cursor.x * kernel->stride_w",
+        "cursor.x * kernel->stride_h",
+    ),
+    Mutation(
+        "padding of the other side",
+        LANES,
+        "- kernel->left",
+        "- kernel->right",
+    ),
+    Mutation(
+        "limit rounded up",
+        LANES,
+        "(taps - threshold) / 2",
+        "(taps - threshold + 1) / 2",
+    ),
+    Mutation(
+        "never is sometimes",
+        LANES,
+        "return -1;",
+        "return 0;",
+    ),
+    Mutation(
+        "hits one mismatch early",
+        LANES,
+        "0x7fff - limit",
+        "0x7ffe - limit",
+    ),
+    Mutation(
+        "places swapped",
+        LANES,
+        "{ 0, 2, 1, 3, 8",
+        "{ 0, 1, 2, 3, 8",
+    ),
+    Mutation(
+        "filters behind 32 read the first sums",
+        LANES,
+        "SUMS * (filter + f)",
+        "SUMS * f",
+    ),
+    Mutation(
+        "table of the first word only",
+        LANES,
+        "fetch_words(&lanes, word + i)",
+        "fetch_words(&lanes, word)",
+    ),
+    Mutation(
+        "last chunk one word short",
+        LANES,
+        "node->row_words - word < lanes.chunk ? node->row_words - word :",
+        "node->row_words - word < lanes.chunk ? node->row_words - word - 1 :",
+    ),
+    Mutation(
+        "unused groups not zero",
+        BYTES,
+        "table[0] = table[1] = 0;\n            continue;",
+        "table[0] = table[1] = 1;\n            continue;",
+    ),
+    Mutation(
+        "step of the table",
+        BYTES,
+        "2 * v[2], 2 * v[3]",
+        "2 * v[2], v[3]",
+    ),
+    Mutation(
+        "no carry between lanes",
+        BYTES,
+        "(sums[0] + 0x8000) >> 16",
+        "(sums[0]) >> 16",
+    ),
+    Mutation(
+        "hit on > instead of >=",
+        BYTES,
+        "(sum) - threshold) >> 31",
+        "(sum) - threshold - 1) >> 31",
+    ),
+    Mutation(
+        "limit wraps",
+        BYTES,
+        "threshold > INT16_MAX ? INT16_MAX : threshold",
+        "threshold",
+    ),
+    Mutation(
+        "padding of the other side",
+        BYTES,
+        "kernel->stride_w - kernel->left",
+        "kernel->stride_w - kernel->right",
+    ),
+    Mutation(
+        "steps rounded down",
+        BYTES,
+        "(taps + 15) / 16",
+        "taps / 16",
+    ),
+    Mutation(
+        "rows of a kernel without a gap",
+        BYTES,
+        "offset += bytes->skip",
+        "offset += 0",
+    ),
 )
 
 HOST = (
@@ -175,7 +335,7 @@ HOST = (
     ),
 )
 
-MUTATIONS = ENGINE + HOST
+MUTATIONS = ENGINE + TILES + HOST
 
 
 def make_records(path: Path) -> None:

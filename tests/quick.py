@@ -19,7 +19,9 @@ import networks
 from ebnn import cengine
 from ebnn.errors import ModelError
 from ebnn.format import SelfTest, decode, encode
+from ebnn.plan import make_plan
 from exact import run_engine, simulate
+from vectors import random_fit
 
 
 def check_damaged(records: dict, read: object) -> None:
@@ -44,7 +46,8 @@ def check_python(records: dict) -> None:
     test_networks.test_sums_beyond_float32_are_exact()
     for seed, blob in records["models"]:
         selftest = SelfTest(*(int.from_bytes(blob[place : place + 4], "little") for place in (32, 36)))
-        assert encode(networks.random_network(seed), selftest) == blob, f"model of seed {seed}"
+        network = networks.random_network(seed)
+        assert encode(network, selftest, make_plan(network, random_fit(seed))) == blob, f"model of seed {seed}"
     for case in records["cases"]:
         assert simulate(case) == case.runs, case.name
     check_damaged(records, decode)

@@ -22,6 +22,7 @@ import networks
 import oracle
 from ebnn.format import SelfTest, encode
 from ebnn.network import Network
+from ebnn.plan import FITS, make_plan
 
 LONG = 64  # bytes of output from which a text holds the CRC only
 WIDTH = 96  # hex digits a line
@@ -55,15 +56,16 @@ def show(output: bytes) -> str:
     return f"crc {zlib.crc32(output):08x} of {len(output)}"
 
 
-def seal(network: Network, seed: int = 1) -> bytes:
-    """The model of a network with the self-test CRC that the oracle says."""
-    crc = oracle.selftest(oracle.decode(encode(network, SelfTest(seed, 0))))
-    return encode(network, SelfTest(seed, crc))
+def seal(network: Network, seed: int = 1, fit: str = "small") -> bytes:
+    """The model of a network, laid out for a fit, with the self-test CRC that the oracle says."""
+    plan = make_plan(network, fit)
+    crc = oracle.selftest(oracle.decode(encode(network, SelfTest(seed, 0), plan)))
+    return encode(network, SelfTest(seed, crc), plan)
 
 
-def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed: int = 1) -> Case:
+def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed: int = 1, fit: str = "small") -> Case:
     """The case of a network: every value in it comes from the oracle."""
-    blob = seal(network, seed)
+    blob = seal(network, seed, fit)
     model = oracle.decode(blob)
     runs = []
     for data in inputs:
@@ -73,10 +75,15 @@ def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed:
     return Case(name, note, blob, [node.name for node in model.nodes], runs)
 
 
+def random_fit(seed: int) -> str:
+    """The fit of the random case of ``seed``."""
+    return FITS[seed % len(FITS)]
+
+
 def random_case(seed: int) -> Case:
     """The case of the random network of ``seed``."""
     network = networks.random_network(seed)
-    return make_case(f"random {seed}", "", network, networks.random_inputs(network, seed), seed + 1)
+    return make_case(f"random {seed}", "", network, networks.random_inputs(network, seed), seed + 1, random_fit(seed))
 
 
 def _wrapped(head: str, hex_text: str) -> str:
