@@ -195,7 +195,11 @@ def read_labels(blob: bytes, offset: int, count: int) -> list:
     labels = []
     while offset and len(labels) < count:
         size = blob[offset]
-        labels.append(blob[offset + 1 : offset + 1 + size].decode("utf-8", "ignore"))
+        text = blob[offset + 1 : offset + 1 + size]
+        try:
+            labels.append(text.decode("utf-8"))
+        except UnicodeDecodeError:
+            labels.append("".join(chr(byte) for byte in text if byte < 128))
         offset += 1 + size
     return labels
 

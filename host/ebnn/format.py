@@ -242,6 +242,7 @@ class _Reader:
             record_size == ops.RECORD_SIZE
             and self.node_count >= 1
             and self.arena_size % 4 == 0
+            and self.arena_size <= ops.MAX_ARENA
             and min(shape) >= 1
             and dtype in (ops.DTYPES["bits"], ops.DTYPES["u8"])
             and reserved == 0
@@ -320,9 +321,17 @@ class _Reader:
             end = place + 1 + self.blob[place] if place < len(self.blob) else len(self.blob) + 1
             if end > len(self.blob):
                 raise refuse("LABELS")
-            names.append(self.blob[place + 1 : end].decode(errors="ignore"))
+            names.append(_label(self.blob[place + 1 : end]))
             place = end
         return tuple(names)
+
+
+def _label(text: bytes) -> str:
+    """A label; of one that is no UTF-8 the ASCII characters."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("ascii", errors="ignore")
 
 
 def _weights(record: _Record, source: Value, packed: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ FLAGS_KNOWN = 7
 
 # Bounds that keep every size and sum of the engine inside 32 bits.
 MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of a node
+MAX_ARENA = 1 << 26  # bytes
 MAX_U8_TAPS = (1 << 31) // 512  # taps of a u8 source: 255 * taps stays below 2**30
 
 # The lanes kernel for convolution of bits (usermod/ebnn/engine/ebnn_lanes.c): positions at once, and bytes for them;
@@ -119,6 +120,7 @@ def render_header() -> str:
         ("FLAG_FLIPS", FLAG_FLIPS),
         ("FLAGS_KNOWN", FLAGS_KNOWN),
         ("MAX_BITS", f"{MAX_BITS}UL"),
+        ("MAX_ARENA", f"{MAX_ARENA}UL"),
         ("MAX_U8_TAPS", f"{MAX_U8_TAPS}UL"),
         ("LANES_TILE", f"{LANES_TILE}U"),
         ("LANES_TILE_BYTES", f"{LANES_TILE_BYTES}U"),

@@ -24,7 +24,12 @@ SMALL = {"unix": 4000, "mps2-an385": 4000, "microbit": 700}  # bytes of a case t
 def small(device: Session, cases: list[Case]) -> list[Case]:
     """The cases that fit the board."""
     limit = SMALL[device.board]
-    return [case for case in cases if len(case.blob) + len(case.runs[0].data) <= limit]
+
+    def fits(case: Case) -> bool:
+        arena = decode(case.blob).plan.arena_size
+        return len(case.blob) + len(case.runs[0].data) <= limit and arena <= 4 * limit
+
+    return [case for case in cases if fits(case)]
 
 
 def raised(device: Session, code: str) -> str:
@@ -127,15 +132,17 @@ def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> N
     device.exec(f"m = ebnn.Model({encode(network, SelfTest(1, 0))!r})")
     wrong = {
         "m.infer(bytes(783))": "ValueError: input must be 784 bytes (28x28x1 uint8), got 783",
-        "m.infer(3)": "TypeError: object with buffer protocol required",
+        "m.infer(3)": "TypeError: input must be bytes or a buffer, got int",
         "m.scores(bytes(784), [1, 2])": "TypeError: object with buffer protocol required",
         "m.scores(bytes(784), bytearray(8))": "TypeError: out must be array('i')",
         "m.scores(bytes(784), array('i', [0]))": "ValueError: out must have 2 items, got 1",
-        "ebnn.Model(7)": "TypeError: object with buffer protocol required",
+        "ebnn.Model(7)": "TypeError: model must be bytes, a buffer or the path of a file, got int",
+        "ebnn.Model(ebnn_model.model, bytearray(3))": "ValueError: arena must have",
         "ebnn.Model(b'EBNN')": "ValueError: model is truncated",
         "ebnn.Model(bytes(100))": "ValueError: not an ebnn model",
     }
-    assert {code: raised(device, code) for code in wrong} == wrong
+    device.exec("import ebnn_model")
+    assert {code: raised(device, code)[: len(text)] for code, text in wrong.items()} == wrong
     assert device.eval("m.infer(bytes(784))") == 1
 
 
@@ -148,7 +155,7 @@ def test_newer_format(device: Session) -> None:
 
 def test_no_model_module(device: Session) -> None:
     device.exec("p = sys.path[:]\nsys.path[:] = []")
-    device.exec("for name in ('ebnn_model', 'ebnn_default'): sys.modules.pop(name, 0)")
+    device.exec("for name in ('ebnn_model', '__ebnn_default__'): sys.modules.pop(name, 0)")
     try:
         text = raised(device, "ebnn.infer(b'')")
     finally:
@@ -164,8 +171,45 @@ def test_a_model_too_large_for_the_board(device: Session) -> None:
     pixels = Value(0, (1, 1, 1), "u8")
     network = Network(pixels, (dense_node("dense_u8_scores", 0, np.ones((1, 1, 1, 1)), offsets=[0]),))
     blob = bytearray(encode(network, SelfTest(1, 0)))
-    blob[16:20] = (1 << 28).to_bytes(4, "little")  # the arena
+    blob[16:20] = ops.MAX_ARENA.to_bytes(4, "little")  # the arena
     assert raised(device, f"ebnn.Model({mended(blob)!r})").startswith("MemoryError")
+    test_frozen_model(device)
+
+
+def test_anything_under_the_name_of_the_default_model(device: Session) -> None:
+    run = built.frozen_case().runs[0]
+    for value in ("7", "sys", "ebnn.Model"):
+        device.exec(f"sys.modules['__ebnn_default__'] = {value}")
+        assert device.eval(f"ebnn.infer({run.data!r})") == run.prediction
+
+
+@pytest.mark.parametrize("moved", ["arena", "input", "model"])
+def test_buffers_that_move_while_the_model_runs(device: Session, moved: str) -> None:
+    case = next(case for case in make_golden.load() if case.name == "smallest")
+    arena = decode(case.blob).plan.arena_size
+    device.exec(
+        f"b = {{'model': bytearray({case.blob!r}), 'input': bytearray({case.runs[0].data!r}), "
+        f"'arena': bytearray({arena + 3})}}\n"
+        "m = ebnn.Model(b['model'], b['arena'])\n"
+        f"def hook():\n    b['{moved}'].extend(bytes(800))\n    gc.collect()\n    return bytes(50)"
+    )
+    assert raised(device, "m.trace(b['input'], hook)").startswith("ValueError: ")
+    device.exec("m = b = None\ngc.collect()")
+    test_frozen_model(device)
+
+
+def test_an_output_that_moves_while_the_model_runs(device: Session) -> None:
+    run = built.frozen_case().runs[0]
+    if not device.eval("hasattr(__import__('micropython'), 'schedule')"):
+        pytest.skip("this board schedules nothing")
+    device.exec(
+        f"import micropython\nx = {run.data!r}\nout = array('i', [0] * {len(run.scores)})\n"
+        "def grow(_):\n    out.append(1)\n"
+        "micropython.schedule(grow, 0)"
+    )
+    # The callback runs before the call or inside of it; either way nothing may be written behind the array.
+    text = raised(device, "ebnn.load().scores(x, out)")
+    assert text.startswith("ValueError: out must have")
     test_frozen_model(device)
 
 

@@ -7,6 +7,7 @@
 #include "py/objstr.h"
 #include "py/objtuple.h"
 #include "py/runtime.h"
+#include "py/unicode.h"
 
 #include "engine/ebnn.h"
 
@@ -57,6 +58,13 @@ static void check_input(const ebnn_t *net, size_t size) {
     }
 }
 
+// The bytes of an argument; TypeError says what it should have been.
+static void get_buffer(mp_obj_t arg, mp_buffer_info_t *info, const char *wanted) {
+    if (!mp_get_buffer(arg, info, MP_BUFFER_READ)) {
+        mp_raise_msg_varg(&mp_type_TypeError, MP_ERROR_TEXT("%s, got %s"), wanted, mp_obj_get_type_str(arg));
+    }
+}
+
 // --- making a model ------------------------------------------------------------------------------------------------
 
 // The content of a file as a bytes object; closes the file whatever happens.
@@ -83,12 +91,27 @@ static bool is_aligned(const void *p) {
     return (uintptr_t)p % 4 == 0;
 }
 
+// The arena, ours or the caller's; the caller's may move between two calls.
+static void *model_arena(const ebnn_model_obj_t *self) {
+    if (self->arena != NULL) {
+        return self->arena;
+    }
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(self->arena_obj, &info, MP_BUFFER_RW);
+    size_t lead = -(uintptr_t)info.buf % 4;
+    if (info.len < lead + self->net.arena_size) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("arena must have %u bytes, got %u"),
+            (unsigned)(self->net.arena_size + lead), (unsigned)info.len);
+    }
+    return (uint8_t *)info.buf + lead;
+}
+
 static mp_obj_t new_model(mp_obj_t blob, mp_obj_t arena) {
     if (mp_obj_is_str(blob)) {
         blob = read_file(blob);
     }
     mp_buffer_info_t info;
-    mp_get_buffer_raise(blob, &info, MP_BUFFER_READ);
+    get_buffer(blob, &info, "model must be bytes, a buffer or the path of a file");
     size_t count = check_error(ebnn_node_count(info.buf, info.len), info.buf);
     ebnn_model_obj_t *self = mp_obj_malloc(ebnn_model_obj_t, &ebnn_type_model);
     self->blob = blob;
@@ -104,8 +127,9 @@ static mp_obj_t new_model(mp_obj_t blob, mp_obj_t arena) {
         memcpy(self->copy, info.buf, info.len);
     }
     if (arena == MP_OBJ_NULL) {
-        self->arena = m_new(uint32_t, self->net.arena_size / 4 + 1);
+        self->arena = m_new(uint32_t, self->net.arena_size / 4);
     }
+    model_arena(self); // a caller's arena that does not do is refused here
     return MP_OBJ_FROM_PTR(self);
 }
 
@@ -137,30 +161,55 @@ static const void *model_data(ebnn_model_obj_t *self) {
     return self->data;
 }
 
-static void *model_arena(ebnn_model_obj_t *self) {
-    if (self->arena != NULL) {
-        return self->arena;
-    }
+// What the engine's callbacks need: Python code may run in them, and it may move or free what the engine works on.
+typedef struct {
+    ebnn_model_obj_t *self;
+    const ebnn_job_t *job;
+    mp_obj_t input; // MP_OBJ_NULL: a buffer of our own
+    mp_obj_tuple_t *trace; // or NULL
+    mp_obj_t hook; // or MP_OBJ_NULL
+} run_t;
+
+static const void *input_data(const run_t *run, mp_obj_t input) {
     mp_buffer_info_t info;
-    mp_get_buffer_raise(self->arena_obj, &info, MP_BUFFER_RW);
-    size_t lead = -(uintptr_t)info.buf % 4;
-    if (info.len < lead + self->net.arena_size) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("arena must have %u bytes, got %u"),
-            (unsigned)(self->net.arena_size + lead), (unsigned)info.len);
-    }
-    return (uint8_t *)info.buf + lead;
+    get_buffer(input, &info, "input must be bytes or a buffer");
+    check_input(&run->self->net, info.len);
+    return info.buf;
 }
 
-// Ctrl-C, scheduled callbacks and the port's background work, once a row; may raise.
+// After Python code has run: everything must still be where the engine believes it to be.
+static void check_in_place(const run_t *run) {
+    const void *input = run->input == MP_OBJ_NULL ? run->job->input : input_data(run, run->input);
+    if (input != run->job->input || model_arena(run->self) != run->job->arena
+        || model_data(run->self) != run->job->model) {
+        mp_raise_ValueError(MP_ERROR_TEXT("input or arena has moved while the model ran"));
+    }
+}
+
+// Ctrl-C and scheduled callbacks, once a row; may raise.
 static int poll_vm(void *ctx) {
-    (void)ctx;
     mp_handle_pending(true);
+    check_in_place(ctx);
     return 0;
 }
 
+// What trace() collects: a CRC-32 of each node's output, or what the caller's function returns after each node.
+static void trace_node(void *ctx, uint32_t node, const void *data, uint32_t size) {
+    const run_t *run = ctx;
+    if (run->trace == NULL) {
+        return;
+    }
+    if (run->hook == MP_OBJ_NULL) {
+        run->trace->items[node] = mp_obj_new_int_from_uint(ebnn_crc32(0, data, size));
+        return;
+    }
+    run->trace->items[node] = mp_call_function_0(run->hook);
+    check_in_place(run);
+}
+
 // Run the engine; the scores stay in the arena, which is returned.
-static void *run_job(ebnn_model_obj_t *self, const void *input, void (*trace)(void *, uint32_t, const void *, uint32_t),
-    void *ctx) {
+static void *run_job(run_t *run, const void *input) {
+    ebnn_model_obj_t *self = run->self;
     if (self->busy) {
         mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("busy"));
     }
@@ -170,9 +219,10 @@ static void *run_job(ebnn_model_obj_t *self, const void *input, void (*trace)(vo
         .arena_size = self->net.arena_size,
         .input = input,
         .poll = poll_vm,
-        .trace = trace,
-        .ctx = ctx,
+        .trace = trace_node,
+        .ctx = run,
     };
+    run->job = &job;
     nlr_buf_t nlr;
     self->busy = true;
     if (nlr_push(&nlr) != 0) {
@@ -186,18 +236,14 @@ static void *run_job(ebnn_model_obj_t *self, const void *input, void (*trace)(vo
     return job.arena;
 }
 
-static void *run_input(ebnn_model_obj_t *self, mp_obj_t input, void (*trace)(void *, uint32_t, const void *, uint32_t),
-    void *ctx) {
-    mp_buffer_info_t info;
-    mp_get_buffer_raise(input, &info, MP_BUFFER_READ);
-    check_input(&self->net, info.len);
-    return run_job(self, info.buf, trace, ctx);
+static void *run_input(mp_obj_t self, mp_obj_t input) {
+    run_t run = { .self = MP_OBJ_TO_PTR(self), .input = input };
+    return run_job(&run, input_data(&run, input));
 }
 
 static mp_obj_t model_infer(mp_obj_t self_in, mp_obj_t input) {
     ebnn_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    void *arena = run_input(self, input, NULL, NULL);
-    return MP_OBJ_NEW_SMALL_INT(ebnn_argmax(&self->net, arena));
+    return MP_OBJ_NEW_SMALL_INT(ebnn_argmax(&self->net, run_input(self_in, input)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_infer_obj, model_infer);
 
@@ -219,11 +265,12 @@ static void *scores_buffer(const ebnn_t *net, mp_obj_t out) {
 
 static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
     ebnn_model_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    void *out = n_args > 2 ? scores_buffer(&self->net, args[2]) : NULL;
-    const void *arena = run_input(self, args[1], NULL, NULL);
-    const int32_t *scores = ebnn_scores(&self->net, arena);
-    if (out != NULL) {
-        memcpy(out, scores, 4 * self->net.classes);
+    if (n_args > 2) {
+        scores_buffer(&self->net, args[2]); // refused before the work, not after it
+    }
+    const int32_t *scores = ebnn_scores(&self->net, run_input(args[0], args[1]));
+    if (n_args > 2) {
+        memcpy(scores_buffer(&self->net, args[2]), scores, 4 * self->net.classes);
         return args[2];
     }
     mp_obj_tuple_t *tuple = MP_OBJ_TO_PTR(mp_obj_new_tuple(self->net.classes, NULL));
@@ -234,29 +281,14 @@ static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_scores_obj, 2, 3, model_scores);
 
-// What trace() collects: a CRC-32 of each node's output, or what the caller's function returns after each node.
-typedef struct {
-    mp_obj_tuple_t *tuple;
-    mp_obj_t hook;
-} trace_t;
-
-static void trace_node(void *ctx, uint32_t node, const void *data, uint32_t size) {
-    trace_t *trace = ctx;
-    trace->tuple->items[node] = trace->hook != MP_OBJ_NULL ? mp_call_function_0(trace->hook)
-                                                           : mp_obj_new_int_from_uint(ebnn_crc32(0, data, size));
-}
-
 static mp_obj_t model_trace(size_t n_args, const mp_obj_t *args) {
-    ebnn_model_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    trace_t trace = { MP_OBJ_TO_PTR(mp_obj_new_tuple(self->net.node_count, NULL)), MP_OBJ_NULL };
-    for (size_t i = 0; i < self->net.node_count; i++) {
-        trace.tuple->items[i] = mp_const_none;
+    run_t run = { .self = MP_OBJ_TO_PTR(args[0]), .input = args[1], .hook = n_args > 2 ? args[2] : MP_OBJ_NULL };
+    run.trace = MP_OBJ_TO_PTR(mp_obj_new_tuple(run.self->net.node_count, NULL));
+    for (size_t i = 0; i < run.self->net.node_count; i++) {
+        run.trace->items[i] = mp_const_none;
     }
-    if (n_args > 2) {
-        trace.hook = args[2];
-    }
-    run_input(self, args[1], trace_node, &trace);
-    return MP_OBJ_FROM_PTR(trace.tuple);
+    run_job(&run, input_data(&run, run.input));
+    return MP_OBJ_FROM_PTR(run.trace);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_trace_obj, 2, 3, model_trace);
 
@@ -264,13 +296,29 @@ static mp_obj_t model_selftest(mp_obj_t self_in) {
     ebnn_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
     uint8_t *input = m_new(uint8_t, self->net.input_size);
     ebnn_selftest_input(&self->net, input);
-    const void *arena = run_job(self, input, NULL, NULL);
+    run_t run = { .self = self, .input = MP_OBJ_NULL };
+    const void *arena = run_job(&run, input);
     m_del(uint8_t, input, self->net.input_size);
     return mp_obj_new_bool(ebnn_scores_crc(&self->net, arena) == self->net.selftest_crc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(model_selftest_obj, model_selftest);
 
 // --- attributes ----------------------------------------------------------------------------------------------------
+
+// A label as a string; of one that is no UTF-8 the ASCII characters.
+static mp_obj_t new_label(const char *text, size_t length) {
+    if (utf8_check((const byte *)text, length)) {
+        return mp_obj_new_str(text, length);
+    }
+    char ascii[UINT8_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) {
+        if ((uint8_t)text[i] < 0x80) {
+            ascii[count++] = text[i];
+        }
+    }
+    return mp_obj_new_str(ascii, count);
+}
 
 static mp_obj_t get_labels(ebnn_model_obj_t *self) {
     if (self->net.labels == 0) {
@@ -285,7 +333,7 @@ static mp_obj_t get_labels(ebnn_model_obj_t *self) {
         size_t length = 0;
         const char *text = ebnn_label(&self->net, model, i, &length);
         if (text != NULL) {
-            tuple->items[i] = mp_obj_new_str(text, length);
+            tuple->items[i] = new_label(text, length);
         }
     }
     return MP_OBJ_FROM_PTR(tuple);
@@ -366,7 +414,7 @@ MP_DEFINE_CONST_OBJ_TYPE(
 // The default model lives in sys.modules: it survives garbage collection and a second import of this module, and goes
 // with everything else at a soft reset.
 static mp_obj_t default_key(void) {
-    return MP_OBJ_NEW_QSTR(MP_QSTR_ebnn_default);
+    return MP_OBJ_NEW_QSTR(MP_QSTR___ebnn_default__);
 }
 
 static mp_obj_t modules(void) {
@@ -401,8 +449,9 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(module_load_obj, 0, 1, module_load);
 
 static mp_obj_t module_infer(mp_obj_t input) {
     mp_map_elem_t *found = mp_map_lookup(mp_obj_dict_get_map(modules()), default_key(), MP_MAP_LOOKUP);
-    mp_obj_t model = found != NULL ? found->value : module_load(0, NULL);
-    return model_infer(model, input);
+    // Anybody can write to sys.modules.
+    bool is_model = found != NULL && mp_obj_is_type(found->value, &ebnn_type_model);
+    return model_infer(is_model ? found->value : module_load(0, NULL), input);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(module_infer_obj, module_infer);
 
