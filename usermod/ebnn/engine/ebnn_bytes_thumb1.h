@@ -2,9 +2,9 @@
 // which is the frame pointer where there is one; the asm gives back lr, in which the next weights are.
 
 // r2, r3: sums, r4: table, r5: weights, r6: mask of an index, r12: end of the table.
-#define LOOK_UP(by, shift)                                                                    \
-    #by " r0, r5, #" #shift "\n ands r0, r6\n adds r0, r4\n ldm r0, {r0, r1}\n"               \
-    "adds r2, r0\n adds r3, r1\n adds r4, #128\n"
+#define LOOK_UP(by, shift) \
+    #by " r0, r5, #" #shift "\n ands r0, r6\n adds r0, r4\n ldm r0, {r0, r1}\n" \
+        "adds r2, r0\n adds r3, r1\n adds r4, #128\n"
 
 static void add_filters(const ebnn_chunk_t *chunk) {
     register const void *p __asm__("r0") = chunk;

@@ -1,8 +1,8 @@
 // The inner loop of ebnn_bytes.c for Thumb-2: five instructions for four taps of 4 positions.
 
-#define LOOK_UP(shift, offset)                                              \
-    "ubfx %[x], %[w], #" #shift ", #4\n add %[x], %[t], %[x], lsl #3\n"     \
-    "ldrd %[x], %[y], [%[x], #" #offset "]\n"                               \
+#define LOOK_UP(shift, offset) \
+    "ubfx %[x], %[w], #" #shift ", #4\n add %[x], %[t], %[x], lsl #3\n" \
+    "ldrd %[x], %[y], [%[x], #" #offset "]\n" \
     "add %[a0], %[a0], %[x]\n add %[a1], %[a1], %[y]\n"
 
 static inline void sum_chunk(const uint16_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[2]) {

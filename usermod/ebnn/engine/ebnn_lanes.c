@@ -7,6 +7,8 @@
 
 #include "ebnn_core.h"
 
+#ifndef EBNN_HAS_POPCOUNT // the plain kernel is better there
+
 #define TILE (EBNN_LANES_TILE)
 #define TABLE_WORDS (EBNN_LANES_TABLE_BYTES / 4) // 8 groups of four bits, 16 patterns, 2 words
 #define SUMS (EBNN_LANES_SUM_BYTES / 4) // words of sums of a filter: 16 lanes of 16 bits
@@ -277,3 +279,5 @@ void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t 
         emit_block(&lanes, first, f);
     }
 }
+
+#endif

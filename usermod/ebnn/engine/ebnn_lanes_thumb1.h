@@ -7,13 +7,13 @@
 #define FIRST(by, shift) FIND(r0, by, shift) "ldm r0, {r0, r1}\n adds r4, #128\n"
 #define NEXT(by, shift) FIND(r2, by, shift) "ldm r2, {r2, r3}\n adds r0, r2\n adds r1, r3\n adds r4, #128\n"
 // Nibbles to bytes: what is left after the even nibbles are taken out are the odd ones.
-#define WIDEN                                                                         \
-    "mov r2, r12\n mov r3, r12\n ands r2, r0\n ands r3, r1\n"                         \
-    "add r8, r2\n add r10, r3\n eors r0, r2\n eors r1, r3\n"                          \
+#define WIDEN \
+    "mov r2, r12\n mov r3, r12\n ands r2, r0\n ands r3, r1\n" \
+    "add r8, r2\n add r10, r3\n eors r0, r2\n eors r1, r3\n" \
     "lsrs r0, #4\n lsrs r1, #4\n add r9, r0\n add r11, r1\n"
 // Bytes to 16 bits, added to the next two words of sums.
-#define ADD(a)                                                                        \
-    "ldr r0, [r4]\n ldr r1, [r4, #4]\n mov r2, r6\n mov r3, " #a "\n ands r2, r3\n"   \
+#define ADD(a) \
+    "ldr r0, [r4]\n ldr r1, [r4, #4]\n mov r2, r6\n mov r3, " #a "\n ands r2, r3\n" \
     "eors r3, r2\n lsrs r3, #8\n adds r0, r2\n adds r1, r3\n stm r4!, {r0, r1}\n"
 
 static void add_filters(const ebnn_chunk_t *chunk) {

@@ -6,23 +6,23 @@
 #define NEXT(shift, offset) \
     ENTRY(shift) "ldrd %[x], %[y], [%[x], #" #offset "]\n add %[n0], %[n0], %[x]\n add %[n1], %[n1], %[y]\n"
 // Nibbles to bytes: what is left after the even nibbles are taken out are the odd ones.
-#define WIDEN                                           \
-    "and %[x], %[n0], #0x0f0f0f0f\n"                    \
-    "and %[y], %[n1], #0x0f0f0f0f\n"                    \
+#define WIDEN \
+    "and %[x], %[n0], #0x0f0f0f0f\n" \
+    "and %[y], %[n1], #0x0f0f0f0f\n" \
     "add %[a0], %[a0], %[x]\n eor %[n0], %[n0], %[x]\n" \
     "add %[a2], %[a2], %[y]\n eor %[n1], %[n1], %[y]\n" \
     "add %[a1], %[a1], %[n0], lsr #4\n add %[a3], %[a3], %[n1], lsr #4\n"
 // Bytes to 16 bits, added to two words of sums.
 #ifdef __ARM_FEATURE_DSP
-#define ADD(a, offset)                                                                            \
-    "ldrd %[n0], %[n1], [%[s], #" #offset "]\n"                                                   \
-    "uxtab16 %[n0], %[n0], %[" #a "]\n uxtab16 %[n1], %[n1], %[" #a "], ror #8\n"                 \
+#define ADD(a, offset) \
+    "ldrd %[n0], %[n1], [%[s], #" #offset "]\n" \
+    "uxtab16 %[n0], %[n0], %[" #a "]\n uxtab16 %[n1], %[n1], %[" #a "], ror #8\n" \
     "strd %[n0], %[n1], [%[s], #" #offset "]\n"
 #else
-#define ADD(a, offset)                                                                            \
-    "ldrd %[n0], %[n1], [%[s], #" #offset "]\n"                                                   \
-    "and %[x], %[" #a "], #0x00ff00ff\n eor %[" #a "], %[" #a "], %[x]\n"                         \
-    "add %[n0], %[n0], %[x]\n add %[n1], %[n1], %[" #a "], lsr #8\n"                              \
+#define ADD(a, offset) \
+    "ldrd %[n0], %[n1], [%[s], #" #offset "]\n" \
+    "and %[x], %[" #a "], #0x00ff00ff\n eor %[" #a "], %[" #a "], %[x]\n" \
+    "add %[n0], %[n0], %[x]\n add %[n1], %[n1], %[" #a "], lsr #8\n" \
     "strd %[n0], %[n1], [%[s], #" #offset "]\n"
 #endif
 

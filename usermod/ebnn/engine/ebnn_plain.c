@@ -163,9 +163,33 @@ int32_t ebnn_filter_sum(const ebnn_run_t *run, const uint8_t *patch, uint32_t fi
     return node->input == EBNN_DTYPE_BITS ? sum_bits(node, patch, row) : sum_u8(node, patch, row);
 }
 
+#ifdef EBNN_HAS_POPCOUNT
+// Hits of two filters of bits, which share the loads of the patch.
+static uint32_t hit_pair(const ebnn_run_t *run, const void *patch, uint32_t filter) {
+    uint32_t words = run->node->row_words, a = 0, b = 0, left = words;
+    const uint32_t *x = patch, *v = (const uint32_t *)(const void *)run->weights + words * filter, *w = v + words;
+#define COUNT(i) (a += (uint32_t)__builtin_popcount(x[i] ^ v[i]), b += (uint32_t)__builtin_popcount(x[i] ^ w[i]))
+    for (; left >= 4; left -= 4, x += 4, v += 4, w += 4) {
+        COUNT(0), COUNT(1), COUNT(2), COUNT(3);
+    }
+    for (; left != 0; left--, x++, v++, w++) {
+        COUNT(0);
+    }
+#undef COUNT
+    uint32_t first = (int32_t)(run->node->taps - 2 * a) >= ebnn_number(run->node, run->numbers, filter);
+    uint32_t second = (int32_t)(run->node->taps - 2 * b) >= ebnn_number(run->node, run->numbers, filter + 1);
+    return first | second << 1;
+}
+#endif
+
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {
-    uint32_t bits = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t bits = 0, i = 0;
+#ifdef EBNN_HAS_POPCOUNT
+    for (; run->node->input == EBNN_DTYPE_BITS && i + 2 <= count; i += 2) {
+        bits |= hit_pair(run, patch, filter + i) << i;
+    }
+#endif
+    for (; i < count; i++) {
         int32_t acc = ebnn_filter_sum(run, patch, filter + i);
         bits |= (uint32_t)(acc >= ebnn_number(run->node, run->numbers, filter + i)) << i;
     }
@@ -191,9 +215,11 @@ int ebnn_choose_kernel(const ebnn_node_t *node) {
     if (node->source == EBNN_SOURCE_POOL) {
         return EBNN_KERNEL_POOL;
     }
+#ifndef EBNN_HAS_POPCOUNT // which takes fewer instructions than lanes do
     if (ebnn_lanes_scratch(node) <= node->scratch_size) {
         return EBNN_KERNEL_LANES;
     }
+#endif
     if (ebnn_bytes_scratch(node) <= node->scratch_size) {
         return EBNN_KERNEL_BYTES;
     }

@@ -91,9 +91,11 @@ static uint32_t tile_size(const ebnn_node_t *node) {
 
 static void run_tile(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
     switch (run->node->kernel_index) {
+#ifndef EBNN_HAS_POPCOUNT
         case EBNN_KERNEL_LANES:
             ebnn_lanes_run(run, first, count);
             break;
+#endif
         case EBNN_KERNEL_BYTES:
             ebnn_bytes_run(run, first, count);
             break;
