@@ -35,6 +35,7 @@ LANES_SUM_BYTES = 32
 LANES_TABLE_BYTES = 1024
 LANES_CHUNK_MAX = 7
 LANES_TAPS_MAX = 32767
+LANES_REACH_MAX = 32767  # rows and columns that its 16-bit positions reach
 LANES_FILTERS_MIN = 8  # for fewer the tables are not worth their while; the exporter decides, not the engine
 
 # The same for convolution of bytes (usermod/ebnn/engine/ebnn_bytes.c).
@@ -128,6 +129,7 @@ def render_header() -> str:
         ("LANES_TABLE_BYTES", f"{LANES_TABLE_BYTES}U"),
         ("LANES_CHUNK_MAX", f"{LANES_CHUNK_MAX}U"),
         ("LANES_TAPS_MAX", f"{LANES_TAPS_MAX}U"),
+        ("LANES_REACH_MAX", f"{LANES_REACH_MAX}U"),
         ("BYTES_TILE", f"{BYTES_TILE}U"),
         ("BYTES_SUM_BYTES", f"{BYTES_SUM_BYTES}U"),
         ("BYTES_TABLE_BYTES", f"{BYTES_TABLE_BYTES}U"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ebnn import ops
 from ebnn.bits import pixel_stride
 from ebnn.errors import NetworkError
-from ebnn.geometry import Geometry, Value, filter_bytes, filter_taps, value_bytes
+from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, value_bytes
 from ebnn.network import Network, Node
 from ebnn.ops import Op
 
@@ -72,7 +72,9 @@ def tile_scratch(op: Op, source: Value, geometry: Geometry, filters: int) -> Til
             return None
         patches = ops.BYTES_TILE * (-(-taps // 4) * 4) if any(geometry.pad) else 0
         return TileScratch(ops.BYTES_SUM_BYTES * filters + patches, ops.BYTES_TABLE_BYTES, row // 4)
-    if taps > ops.LANES_TAPS_MAX:
+    # The kernel keeps positions of the input in 16 bits.
+    reach = [size * stride for size, stride in zip(conv_size(op, source, geometry), geometry.stride, strict=True)]
+    if taps > ops.LANES_TAPS_MAX or max(reach) > ops.LANES_REACH_MAX:
         return None
     patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else ops.LANES_TILE * row
     fixed = ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches

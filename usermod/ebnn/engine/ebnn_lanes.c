@@ -33,6 +33,10 @@ static uint32_t fixed_bytes(const ebnn_node_t *node) {
 }
 
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node) {
+    if ((uint32_t)node->map_h * node->kernel.stride_h > EBNN_LANES_REACH_MAX
+        || (uint32_t)node->map_w * node->kernel.stride_w > EBNN_LANES_REACH_MAX) {
+        return UINT32_MAX;
+    }
     if (node->source != EBNN_SOURCE_CONV || node->input != EBNN_DTYPE_BITS || node->taps > EBNN_LANES_TAPS_MAX) {
         return UINT32_MAX;
     }
@@ -128,15 +132,15 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
     const uint32_t nibbles = 0x0f0f0f0fUL, *entry;
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, n0, n1, bits;
 // Written out, because a loop over the groups costs more than what it does.
-#define FIND(group) (entry = table + 32 * (group) + 2 * (bits >> 4 * (group) & 15))
-#define FIRST(group) (FIND(group), n0 = entry[0], n1 = entry[1])
-#define NEXT(group) (FIND(group), n0 += entry[0], n1 += entry[1])
+#define FIND(index) (entry = (const void *)((const uint8_t *)table + ((index) & 15 << 3)))
+#define FIRST(group, index) (FIND(index), n0 = entry[32 * (group)], n1 = entry[32 * (group) + 1])
+#define NEXT(group, index) (FIND(index), n0 += entry[32 * (group)], n1 += entry[32 * (group) + 1])
 #define WIDEN() (a0 += n0 & nibbles, a1 += n0 >> 4 & nibbles, a2 += n1 & nibbles, a3 += n1 >> 4 & nibbles)
     do {
         bits = ebnn_word(w++);
-        FIRST(0), NEXT(1), NEXT(2), WIDEN();
-        FIRST(3), NEXT(4), NEXT(5), WIDEN();
-        FIRST(6), NEXT(7), WIDEN();
+        FIRST(0, bits << 3), NEXT(1, bits >> 1), NEXT(2, bits >> 5), WIDEN();
+        FIRST(3, bits >> 9), NEXT(4, bits >> 13), NEXT(5, bits >> 17), WIDEN();
+        FIRST(6, bits >> 21), NEXT(7, bits >> 25), WIDEN();
         table += TABLE_WORDS;
     } while (table != end);
 #undef FIND
