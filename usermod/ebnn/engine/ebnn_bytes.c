@@ -91,9 +91,11 @@ static inline void sum_chunk(const uint16_t *w, const uint32_t *table, const uin
     uint32_t a0 = sum[0], a1 = sum[1];
     const uint32_t *entry;
 #define LOOK_UP(group, index) \
-    (entry = table + GROUP_WORDS * (group) + 2 * ((index) & 15), a0 += entry[0], a1 += entry[1])
+    (entry = (const void *)((const uint8_t *)table + ((index) & 15 << 3)), a0 += entry[GROUP_WORDS * (group)], \
+        a1 += entry[GROUP_WORDS * (group) + 1])
     for (; table != end; table += STEP_WORDS, p += 2) {
-        LOOK_UP(0, p[0]), LOOK_UP(1, p[0] >> 4), LOOK_UP(2, p[1]), LOOK_UP(3, p[1] >> 4);
+        uint32_t low = p[0], high = p[1];
+        LOOK_UP(0, low << 3), LOOK_UP(1, low >> 1), LOOK_UP(2, high << 3), LOOK_UP(3, high >> 1);
     }
 #undef LOOK_UP
     sum[0] = a0;
