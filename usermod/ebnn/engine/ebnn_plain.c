@@ -144,16 +144,16 @@ static int32_t sum_bits(const ebnn_node_t *node, const void *patch, const void *
 
 // Sum of w * x over bytes.
 static int32_t sum_u8(const ebnn_node_t *node, const uint8_t *x, const uint8_t *w) {
-    uint32_t plus = 0, all = 0;
-    for (uint32_t left = node->taps; left != 0; w++) {
-        uint32_t step = left < 8 ? left : 8, bits = *w;
-        left -= step;
-        for (; step != 0; step--, bits >>= 1) {
-            uint32_t value = *x++;
-            all += value;
-            plus += value & (0 - (bits & 1));
-        }
+    uint32_t plus = 0, all = 0, left = node->taps, bits;
+#define ADD(i) (all += x[i], plus += x[i] & (0 - (bits >> (i) & 1)))
+    for (; left >= 8; left -= 8, x += 8) {
+        bits = *w++;
+        ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7);
     }
+    for (bits = left != 0 ? *w : 0; left != 0; left--, x++, bits >>= 1) {
+        ADD(0);
+    }
+#undef ADD
     return (int32_t)(2 * plus - all);
 }
 
