@@ -29,6 +29,7 @@ import tools
 from ebnn.board.targets import load_target
 from ebnn.errors import BuildError, EbnnError
 from ebnn.files import repo_root
+from ebnn.format import read_blob
 from ebnn.freeze import render_module
 from job import Kit, Order
 from versions import load_pins
@@ -212,12 +213,9 @@ def _frozen_modules(words: list[str], taken: set[str]) -> dict[str, Path]:
 
 def _read_model(path: Path) -> bytes:
     try:
-        blob = path.read_bytes()
+        return read_blob(path)
     except OSError as error:
         raise BuildError(f"{path}: {error.strerror}: --model takes a model file") from None
-    if not blob:
-        raise BuildError(f"{path}: the model file is empty")
-    return blob
 
 
 def main(arguments: list[str] | None = None) -> int:

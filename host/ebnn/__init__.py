@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ebnn.errors import EbnnError
-from ebnn.format import Model, decode
+from ebnn.format import Model, decode, read_blob
 from ebnn.network import Network, Node
 from ebnn.sim import Simulator
 from ebnn.version import __version__
@@ -29,7 +29,7 @@ def read_model(path: str | Path) -> Model:
         ModelError: the file is not a sound model of a version that this package knows.
         OSError: it cannot be read.
     """
-    return decode(Path(path).read_bytes())
+    return decode(read_blob(path))
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,12 @@ from ebnn.format import version_text
 
 CFLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared")
 MAX_NODES = 255
+NODE_BYTES = 128  # at least those of ebnn_node_t
+# Compiled with the engine, so that the structures below are known to be those of ebnn.h.
+LAYOUT = """#include "ebnn.h"
+extern const unsigned ebnn_layout[];
+const unsigned ebnn_layout[] = { sizeof(ebnn_t), sizeof(ebnn_job_t), sizeof(ebnn_node_t) };
+"""
 
 
 class _Value(ctypes.Structure):
@@ -72,14 +78,18 @@ def build_engine(compiler: str | None = None) -> Path:
     if not compiler:
         raise BuildError("no C compiler: install gcc (or set CC) to use the C engine on this computer")
     sources = engine_sources()
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + " ".join(CFLAGS).encode())
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
+    digest.update("\n".join([compiler, version, LAYOUT, *CFLAGS]).encode())
     library = repo_root() / "build" / "engine" / f"libebnn-{digest.hexdigest()[:16]}.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         partial = library.with_suffix(f".{os.getpid()}")
         files = [str(path) for path in sources if path.suffix == ".c"]
-        done = subprocess.run([compiler, *CFLAGS, *files, "-o", str(partial)], capture_output=True, text=True)
+        command = [compiler, *CFLAGS, f"-I{sources[0].parent}", *files, "-x", "c", "-", "-o", str(partial)]
+        done = subprocess.run(command, input=LAYOUT, capture_output=True, text=True, check=False)
         if done.returncode:
+            partial.unlink(missing_ok=True)
             raise BuildError(f"{compiler} could not compile the engine:\n{done.stderr}")
         os.replace(partial, library)
     return library
@@ -88,6 +98,9 @@ def build_engine(compiler: str | None = None) -> Path:
 @lru_cache
 def _library() -> ctypes.CDLL:
     lib = ctypes.CDLL(str(build_engine()))
+    sizes = (ctypes.c_uint * 3).in_dll(lib, "ebnn_layout")
+    if tuple(sizes)[:2] != (ctypes.sizeof(_Net), ctypes.sizeof(_Job)) or sizes[2] > NODE_BYTES:
+        raise BuildError(f"ebnn.h has other structures than cengine.py: {tuple(sizes)}")
     lib.ebnn_open.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
     lib.ebnn_run.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_argmax.argtypes = [ctypes.c_void_p] * 2
@@ -121,7 +134,7 @@ class CEngine:
     def __init__(self, blob: bytes) -> None:
         self._lib = _library()
         self._blob = _aligned(np.frombuffer(blob, np.uint8))
-        self._nodes = np.zeros(MAX_NODES * 128, np.uint8)
+        self._nodes = np.zeros(MAX_NODES * NODE_BYTES, np.uint8)
         self.net = _Net()
         nodes, model = self._nodes.ctypes.data, self._blob.ctypes.data
         code = self._lib.ebnn_open(ctypes.byref(self.net), nodes, MAX_NODES, model, len(blob))

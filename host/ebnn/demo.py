@@ -154,7 +154,7 @@ class Run:
     def prompt(self) -> str:
         """Type at the board's prompt what a person would."""
         with connect(self.order.target) as session:
-            self.transcript, self.free_heap = type_transcript(session, self.dataset.labels)
+            self.transcript, self.free_heap = type_transcript(session, len(self.dataset.labels))
         return self.transcript[-1].splitlines()[-1]
 
     def bench(self) -> str:
@@ -297,20 +297,23 @@ def _short(path: Path) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
-def type_transcript(session: Session, labels: tuple[str, ...]) -> tuple[list[str], int | None]:
+def type_transcript(session: Session, classes: int) -> tuple[list[str], int | None]:
     """Type the tour's lines at the prompt; returns what a person saw and the bytes of free heap after loading.
+
+    ``classes`` is the number of the model's classes. The image is a seven where the samples are digits.
 
     Raises:
         BoardError: the answer is not a class.
     """
+    count = session.eval("len(__import__('ebnn_samples').images)")
     shown = [
         session.prompt("import ebnn, ebnn_samples"),
-        session.prompt(f"buf = ebnn_samples.images[{min(7, len(labels) - 1)}]"),
+        session.prompt(f"buf = ebnn_samples.images[{min(7, count - 1)}]"),
         session.prompt("ebnn_samples.show(buf)"),
         session.prompt("ebnn.infer(buf)"),
     ]
     answer = shown[-1].splitlines()[-1].strip()
-    if not answer.isdigit() or int(answer) >= len(labels):
+    if not answer.isdigit() or int(answer) >= classes:
         raise BoardError(f"{session.name}: ebnn.infer(buf) answered {shown[-1]!r}")
     session.exec("import gc; gc.collect()")
     return shown, session.eval("gc.mem_free()")

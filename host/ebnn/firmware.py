@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ebnn.board.targets import load_target
 from ebnn.errors import BuildError
 from ebnn.files import repo_root, write_atomic
 
@@ -71,6 +72,7 @@ def build(
     Raises:
         BuildError: the build failed; the driver has said why.
     """
+    load_target(board)  # names the boards that there are, before anything is written
     root = repo_root()
     out = out or root / "build" / "firmware" / board
     frozen = [write_atomic(out / "modules" / "ebnn_agent.py", (root / AGENT).read_bytes())]

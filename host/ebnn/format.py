@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -196,6 +197,21 @@ class _Record:
         unused |= any(self.pool) and op.source == "dense"
         unused |= (self.filters or self.params) and op.source == "pool"
         return not unused and (self.filters >= 1 or op.source == "pool")
+
+
+def read_blob(path: str | Path) -> bytes:
+    """A model file's bytes, validated.
+
+    Raises:
+        ModelError: naming the file, with the reader's ``code``.
+        OSError: it cannot be read.
+    """
+    blob = Path(path).read_bytes()
+    try:
+        decode(blob)
+    except ModelError as error:
+        raise ModelError(error.code, f"{path}: {error}") from None
+    return blob
 
 
 class _Reader:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import build
+import make_golden
 import tools
 from ebnn.board.targets import list_targets, load_target
 from ebnn.errors import BuildError, ConfigError
@@ -90,7 +91,7 @@ def test_missing_and_empty_models(capsys: pytest.CaptureFixture, tmp_path: Path)
     said = fail(capsys, "--board", "unix", "--model", str(gone))
     assert said == f"error: {gone}: No such file or directory: --model takes a model file\n"
     said = fail(capsys, "--board", "unix", "--model", str(empty))
-    assert said == f"error: {empty}: the model file is empty\n"
+    assert said == f"error: {empty}: model is truncated (0 bytes)\n"
 
 
 def test_modules_to_freeze(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_modules_to_freeze(capsys: pytest.CaptureFixture, tmp_path: Path) -> Non
     assert "a second module one" in fail(capsys, *board, str(one), f"one={two}")
     assert f"'my-tool' is no module name: use NAME={odd}" in fail(capsys, *board, str(odd))
     model = tmp_path / "m.ebnn"
-    model.write_bytes(b"EBNN")
+    model.write_bytes(next(case.blob for case in make_golden.load() if case.name == "smallest"))
     assert "a second module ebnn_model" in fail(capsys, *board, f"ebnn_model={one}", "--model", str(model))
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import make_golden
 from ebnn import cli, read_model
+from ebnn.files import repo_root
 from ebnn.format import version_text
 
 
@@ -32,7 +33,7 @@ def test_every_verb_has_a_help(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture) -> None:
-    for arguments in ([], ["nonsense"], ["info"], ["eval", "x", "--engine", "fpga"]):
+    for arguments in ([], ["nonsense"], ["info"], ["eval", "x", "--engine", "fpga"], ["eval", "x", "--limit", "0"]):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 2
@@ -48,7 +49,7 @@ def test_info(model: Path, capsys: pytest.CaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (None, "No such file"),
+        (None, "no such file"),
         (b"", "model is truncated"),
         (b"EBNN" + bytes([1, 3]) + bytes(60), version_text(1, 3)),
         (bytes(64), "not an ebnn model"),
@@ -62,7 +63,31 @@ def test_errors_are_a_sentence_and_exit_with_1(
         path.write_bytes(content)
     assert cli.main(["info", str(path)]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: ") and text in said and said.count("\n") == 1
+    assert said.startswith(f"error: {path}: ") and text in said and said.count("\n") == 1
+
+
+def test_a_foreign_file_is_not_frozen(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.ebnn"
+    foreign.write_bytes(bytes(100))
+    build = [sys.executable, str(repo_root() / "firmware" / "build.py"), "--board", "unix", "--model", str(foreign)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"error: {foreign}: not an ebnn model" in done.stderr
+
+
+def test_a_board_is_a_name_and_no_path(capsys: pytest.CaptureFixture) -> None:
+    for name in ("../boards/unix", "nope"):
+        assert cli.main(["firmware", "--board", name]) == 1
+        assert f"no board {name!r}: there are" in capsys.readouterr().err
+    assert not (repo_root() / "build" / "firmware" / "nope").exists()
+
+
+def test_a_model_file_is_planned_again(model: Path, tmp_path: Path) -> None:
+    sizes = {}
+    for name, options in (("small", ["--fit", "small"]), ("fast", ["--fit", "fast"]), ("some", ["--scratch", "3000"])):
+        assert cli.main(["export", str(model), "--out", str(tmp_path / name), *options]) == 0
+        sizes[name] = read_model(tmp_path / name / "model.ebnn").plan.arena_size
+    assert sizes["small"] < sizes["some"] <= sizes["fast"]
 
 
 def test_export_of_a_model_file(model: Path, tmp_path: Path) -> None:

@@ -75,5 +75,5 @@ class ResultFile:
             if there.get(key) != wanted.get(key):
                 raise BoardError(
                     f"{self.path} belongs to another run: {key} was {there.get(key)!r}, it is {wanted.get(key)!r} now;"
-                    " start anew (fresh) or write to another file"
+                    " start anew (--fresh) or write to another file"
                 )

@@ -132,7 +132,7 @@ def list_targets() -> list[str]:
 def load_target(name: str) -> Target:
     """Read ``boards/NAME.toml``; raises BoardError naming the file and the key that is wrong."""
     path = boards_dir() / f"{name}.toml"
-    if not path.is_file():
+    if name not in list_targets():
         raise BoardError(f"no board {name!r}: there are {', '.join(list_targets()) or 'none'}")
     return read_target(path)
 

@@ -1,5 +1,5 @@
 """The command ``ebnn``: thin verbs over the package. Exit codes: 0 done, 1 an error (one sentence), 2 wrong usage,
-130 interrupted."""
+130 interrupted, 141 nobody reads the output any more."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options) or 0
     except BrokenPipeError:  # the reader, for example head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141  # as a shell has it for SIGPIPE: the work may not be done
     except (EbnnError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from pathlib import Path
 
-from ebnn.cli.models import add_data_options, check_fits, model_path, progress_line
-from ebnn.errors import BoardError, ConfigError
+from ebnn.cli.models import add_data_options, check_fits, model_path, positive, progress_line
+from ebnn.errors import BoardError
 
 DEFAULT_BOARD = "mps2-an385"
 TRACES = 32  # images of a bench whose every node is compared
@@ -19,6 +20,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     firmware = verbs.add_parser("firmware", help="build MicroPython with ebnn and a frozen model for a board")
     add_board_option(firmware)
     firmware.add_argument("--model", type=Path, help="model.ebnn to freeze, or a folder that holds one")
+    firmware.add_argument("--samples", metavar="SOURCE", help="freeze test images of this data set as ebnn_samples")
     firmware.add_argument("--frozen", type=Path, nargs="+", default=[], help="more Python files to freeze")
     firmware.add_argument("--json", action="store_true", help="print what was built as JSON")
     firmware.set_defaults(run=run_firmware)
@@ -39,7 +41,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     add_port_options(bench)
     add_data_options(bench)
     bench.add_argument("--model", type=Path, required=True, help="the model that is on the board")
-    bench.add_argument("--limit", type=int, default=1000, help="images to classify (default: 1000)")
+    bench.add_argument("--limit", type=positive, default=1000, help="images to classify (default: 1000)")
     bench.add_argument("--out", type=Path, help="results, a JSON line each (default: build/bench/BOARD.jsonl)")
     bench.add_argument("--fresh", action="store_true", help="start anew instead of going on with --out")
     bench.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -73,8 +75,18 @@ def run_firmware(options: argparse.Namespace) -> None:
     from ebnn import firmware
 
     model = model_path(options.model) if options.model else None
-    built = firmware.build(options.board, model, more=options.frozen)
+    built = firmware.build(options.board, model, _samples(options.samples), options.frozen)
     print(json.dumps(built.report, indent=2) if options.json else f"next: ebnn flash --board {options.board}")
+
+
+def _samples(source: str | None) -> str | None:
+    from ebnn import firmware
+    from ebnn.train import data
+
+    if source is None:
+        return None
+    found = data.load(source)
+    return firmware.render_samples(found.x_test, found.y_test, found.labels)
 
 
 def run_flash(options: argparse.Namespace) -> None:
@@ -101,14 +113,25 @@ def run_repl(options: argparse.Namespace) -> None:
     if not options.port:
         _prepare(load_target(options.board))
     with open_session(options) as session:
-        interact(session, "Ctrl-] leaves. Paste, a line at a time:\n" + "\n".join(f"  {line}" for line in PASTE))
+        interact(session, greeting(session))
 
 
 PASTE = (
-    "import ebnn, ebnn_samples as s; buf = s.images[7]",
+    "import ebnn, ebnn_samples as s; buf = s.images[-1]",
     "s.show(buf)",
     "ebnn.infer(buf)",
 )
+
+
+def greeting(session) -> str:
+    """How to leave, and what to type where the board has sample images."""
+    from ebnn.board.session import RemoteError
+
+    try:
+        session.exec("import ebnn_samples")
+    except RemoteError:
+        return "Ctrl-] leaves. This board has no sample images: ebnn firmware --samples freezes some."
+    return "Ctrl-] leaves. Paste, a line at a time:\n" + "\n".join(f"  {line}" for line in PASTE)
 
 
 def _prepare(target) -> None:
@@ -129,8 +152,6 @@ def run_bench(options: argparse.Namespace) -> None:
     from ebnn.measure import expect
     from ebnn.train import data
 
-    if options.limit < 1:
-        raise ConfigError(f"--limit must be 1 or more, got {options.limit}")
     path = model_path(options.model)
     model, dataset = read_model(path), data.load(options.dataset, options.data_dir)
     check_fits(model.network.input.shape, dataset.shape, path)
@@ -138,7 +159,7 @@ def run_bench(options: argparse.Namespace) -> None:
     wanted = expect(path.read_bytes(), images, TRACES)
     board = {"name": options.port} if options.port else board_facts(load_target(options.board))
     how = bench_options(options, wanted, len(images))
-    out = options.out or Path("build/bench") / f"{'port' if options.port else options.board}.jsonl"
+    out = options.out or default_results(options, how)
     with open_session(options, counting=how.count is not None) as session:
         found = run(session, wanted.inputs, labels, out, how)
     facts = {"name": dataset.name, "test_count": len(dataset.x_test)}
@@ -161,11 +182,29 @@ def bench_options(options: argparse.Namespace, wanted, count: int):
         count=None if options.port else load_target(options.board).count,
         expected_scores=wanted.scores,
         expected_nodes=wanted.nodes,
-        hashes={"model": wanted.model_sha256},
+        hashes={"model": wanted.model_sha256, **firmware_hash(options)},
         model_crc=wanted.model_crc,
         fresh=options.fresh,
         progress=(lambda done, _: show(done)) if show else None,
     )
+
+
+def firmware_hash(options: argparse.Namespace) -> dict[str, str]:
+    """What the board runs, where it runs from a file of ours; results of another firmware are not taken over."""
+    from ebnn.board.targets import load_target
+
+    image = None if options.port else load_target(options.board).slot_image
+    if image is None or not image.exists():
+        return {}
+    return {"firmware": hashlib.sha256(image.read_bytes()).hexdigest()}
+
+
+def default_results(options: argparse.Namespace, how) -> Path:
+    """One file for each board, model, firmware and number of images: the same call goes on with the same file."""
+    from ebnn.files import repo_root
+
+    key = hashlib.sha256(repr((sorted(how.hashes.items()), options.limit)).encode()).hexdigest()[:12]
+    return repo_root() / "build" / "bench" / f"{'port' if options.port else options.board}-{key}.jsonl"
 
 
 def bench_text(found) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ebnn.cli.boards import add_board_option
-from ebnn.cli.models import add_data_options
+from ebnn.cli.models import add_data_options, positive
 from ebnn.errors import EbnnError
 
 
@@ -16,7 +16,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     demo = verbs.add_parser("demo", help="train, export, build, boot, classify on a board, report: the whole path")
     add_board_option(demo)
     add_data_options(demo)
-    demo.add_argument("--limit", type=int, default=1000, help="images that the board classifies (default: 1000)")
+    demo.add_argument("--limit", type=positive, default=1000, help="images that the board classifies (default: 1000)")
     demo.add_argument("--out", type=Path, help="output folder (default: build/demo)")
     demo.add_argument("--json", action="store_true", help="print the report as JSON")
     demo.set_defaults(run=run_demo)

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from ebnn import read_model
-from ebnn.bundle import DEFAULT_FIT
+from ebnn.bundle import DEFAULT_FIT, MODEL_FILE
 from ebnn.errors import ConfigError
+from ebnn.format import read_blob
 from ebnn.plan import FITS, make_plan
 
 
@@ -21,7 +22,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     info.set_defaults(run=run_info)
 
     export = verbs.add_parser("export", help="model file or training run -> frozen module, .mpy, C header")
-    export.add_argument("source", type=Path, help="model.ebnn, or the folder of a training run (needs ebnn[train])")
+    export.add_argument("source", type=Path, help="model.ebnn or its folder; a run without one (needs ebnn[train])")
     export.add_argument("--out", type=Path, required=True, help="output folder")
     add_fit_option(export)
     export.set_defaults(run=run_export)
@@ -30,7 +31,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     evaluate.add_argument("model", type=Path, help="model.ebnn, or a folder that holds one")
     evaluate.add_argument("--engine", choices=("sim", "c"), default="sim", help="NumPy simulator or the C engine")
     add_data_options(evaluate)
-    evaluate.add_argument("--limit", type=int, help="only the first LIMIT test images")
+    evaluate.add_argument("--limit", type=positive, help="only the first LIMIT test images")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(run=run_eval)
 
@@ -55,11 +56,23 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help="where MNIST's files lie (else EBNN_DATA_DIR, cache, web)")
 
 
-def model_path(path: Path) -> Path:
-    """The model file that a person means: itself, or the one in a folder."""
-    from ebnn.bundle import MODEL_FILE
+def positive(text: str) -> int:
+    """A number of images: 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return int(text)
 
-    return path / MODEL_FILE if path.is_dir() else path
+
+def model_path(path: Path) -> Path:
+    """The model file that a person means: itself, or the one in a folder.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = path / MODEL_FILE if path.is_dir() else path
+    if not found.is_file():
+        raise ConfigError(f"{path}: " + ("holds no model.ebnn" if path.is_dir() else "no such file"))
+    return found
 
 
 def run_info(options: argparse.Namespace) -> None:
@@ -74,9 +87,8 @@ def run_export(options: argparse.Namespace) -> None:
     """ebnn export."""
     from ebnn.bundle import write_model
 
-    source = model_path(options.source)
-    if source.is_file():
-        blob = planned_again(source.read_bytes(), options)
+    if options.source.is_file() or (options.source / MODEL_FILE).is_file():
+        blob = planned_again(read_blob(model_path(options.source)), options)
         write_model(blob, options.out)
     else:
         from ebnn.train.runs import export_run
@@ -119,7 +131,7 @@ def make_engine(name: str, path: Path):
     if name == "c":
         from ebnn.cengine import CEngine
 
-        return CEngine(path.read_bytes())
+        return CEngine(read_blob(path))
     from ebnn.sim import Simulator
 
     return Simulator(read_model(path).network)
