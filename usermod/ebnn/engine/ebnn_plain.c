@@ -145,7 +145,7 @@ static int32_t sum_bits(const ebnn_node_t *node, const void *patch, const void *
 // Sum of w * x over bytes.
 static int32_t sum_u8(const ebnn_node_t *node, const uint8_t *x, const uint8_t *w) {
     uint32_t plus = 0, all = 0, left = node->taps, bits;
-#define ADD(i) (all += x[i], plus += x[i] & (0 - (bits >> (i) & 1)))
+#define ADD(i) (all += x[i], plus += x[i] & (uint32_t)((int32_t)(bits << (31 - (i))) >> 31))
     for (; left >= 8; left -= 8, x += 8) {
         bits = *w++;
         ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7);
