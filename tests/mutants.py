@@ -101,7 +101,7 @@ ENGINE = (
     ),
     Mutation("sum of bytes counts all as +1", PLAIN, "2 * plus - all", "plus"),
     Mutation(
-        "last byte of a row skipped", PLAIN, "left < 8 ? left : 8, bits", "left < 8 ? left - (left == 1) : 8, bits"
+        "last byte of a row skipped", PLAIN, "left != 0 ? *w : 0; left != 0;", "left != 0 ? *w : 0; left > 1;"
     ),
     Mutation(
         "offsets not added",
@@ -144,14 +144,14 @@ TILES = (
     Mutation(
         "widening after 5 look-ups",
         LANES,
-        "FIRST(0), NEXT(1), NEXT(2), WIDEN();\n        FIRST(3),",
-        "FIRST(0), NEXT(1), NEXT(2);\n        NEXT(3),",
+        "NEXT(2, bits >> 5), WIDEN();\n        FIRST(3,",
+        "NEXT(2, bits >> 5);\n        NEXT(3,",
     ),
     Mutation(
         "look-up in the neighbouring group",
         LANES,
-        "FIRST(6), NEXT(7)",
-        "FIRST(6), NEXT(6)",
+        "NEXT(7, bits >> 25)",
+        "NEXT(6, bits >> 25)",
     ),
     Mutation(
         "step of the table",

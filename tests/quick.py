@@ -10,9 +10,10 @@ import pickle
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "host"))
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("host", "engine")]
 
 import test_fold
+import test_kernels
 import test_networks
 
 import networks
@@ -56,6 +57,8 @@ def check_python(records: dict) -> None:
 def check_c(records: dict) -> None:
     """Opening, running, self-tests."""
     cengine.CFLAGS = ("-std=c99", "-O1", "-fPIC", "-shared")
+    test_kernels.test_lanes_at_every_length_of_a_chunk(15, 33)
+    test_kernels.test_bytes_at_every_number_of_taps(64, 33, test_kernels.BYTES)
     for case in records["cases"]:
         assert run_engine(case) == case.runs, case.name
         assert cengine.CEngine(case.blob).selftest(), case.name
