@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
+import secrets
 import subprocess
-import tempfile
+import time
 from pathlib import Path
 
 from ebnn.errors import ConfigError, EbnnError
+
+PARTIAL = ".part"  # how the names of unfinished files end
+STALE_SECONDS = 24 * 60 * 60
 
 
 def write_atomic(path: str | os.PathLike, content: bytes | str) -> Path:
@@ -18,24 +24,39 @@ def write_atomic(path: str | os.PathLike, content: bytes | str) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _remove_stale(path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL}")
     try:
+        # os.open applies the umask itself: asking for the umask would set it for a moment, for all threads.
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        os.replace(partial, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
     return path
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _remove_stale(path: Path) -> None:
+    """Remove what killed processes left of earlier attempts at ``path``; a young one may still be written."""
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}{PARTIAL}"):
+        with contextlib.suppress(OSError):
+            if time.time() - stale.stat().st_mtime > STALE_SECONDS:
+                stale.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows cannot open folders, and some file systems cannot sync them.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read_toml(path: str | os.PathLike) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,34 @@ def test_permissions_are_those_of_a_usual_file(tmp_path: Path) -> None:
     usual.write_bytes(b"")
     made = files.write_atomic(tmp_path / "made", b"")
     assert made.stat().st_mode == usual.stat().st_mode
+
+
+def test_the_umask_is_never_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("another thread could make files for everybody now"))
+    assert files.write_atomic(tmp_path / "made", b"1").read_bytes() == b"1"
+
+
+def test_file_and_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, sync = [], os.fsync
+
+    def watched(handle: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(handle).st_mode))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    files.write_atomic(tmp_path / "made", b"")
+    assert synced == [False, True]
+
+
+def test_old_leftovers_of_the_same_file_are_removed(tmp_path: Path) -> None:
+    endings = ("a.0123456789abcdef", "a.f000000000000000", "a.b.0123456789abcdef")
+    old, young, other = (tmp_path / f".{ending}.part" for ending in endings)
+    for path in (old, young, other):
+        path.write_bytes(b"")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    files.write_atomic(tmp_path / "a", b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([young.name, other.name, "a"])
 
 
 def test_toml(tmp_path: Path) -> None:
