@@ -6,6 +6,7 @@ import gzip
 import http.server
 import struct
 import threading
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -164,11 +165,18 @@ def test_npz(tmp_path: Path) -> None:
         ({"x_train": None}, "lacks x_train"),
         ({"x_train": np.zeros((12, 5, 4))}, "x_train must be uint8"),
         ({"y_test": np.zeros(6)}, "y_test must hold integers"),
+        ({"y_test": np.zeros((6, 1), int)}, r"y_test must hold integers \(N,\), got int64 \(6, 1\)"),
+        ({"y_train": np.arange(12) % 3 + (1 << 32)}, "y_train must be 0 to 65534, got 4294967296 to 4294967298"),
+        ({"y_train": np.full(12, -1)}, "y_train must be 0 to 65534, got -1 to -1"),
+        ({"y_test": np.full(6, 1 << 63, np.uint64)}, "y_test must be 0 to 65534, got 9223372036854775808"),
+        ({"labels": np.array("abc")}, r"labels must be 3 strings, .*, got <U3 \(\)"),
+        ({"labels": np.array(["a", "b"])}, r"labels must be 3 strings, .*, got <U1 \(2,\)"),
+        ({"labels": np.arange(3)}, "labels must be 3 strings, .*, got int64"),
         ({"y_train": np.arange(11) % 3}, r"12 images in x_train, but y_train is \(11,\)"),
         ({"y_test": np.arange(6)}, "y_test must be 0 to 2"),
         ({"y_train": np.arange(12) % 2 * 2}, "no training image of class 1"),
         ({"x_test": np.zeros((6, 5, 5), np.uint8)}, "training images are"),
-        ({"y_train": np.array([None] * 12)}, "not a readable npz archive"),
+        ({"y_train": np.array([None] * 12)}, "its array y_train is damaged, or holds other things"),
     ],
 )
 def test_npz_errors(tmp_path: Path, change: dict, said: str) -> None:
@@ -176,7 +184,30 @@ def test_npz_errors(tmp_path: Path, change: dict, said: str) -> None:
     np.savez(tmp_path / "mine.npz", **changed)
     with pytest.raises(DataError, match=said) as caught:
         data.load(str(tmp_path / "mine.npz"))
-    assert "mine" in str(caught.value)
+    assert str(tmp_path / "mine.npz") in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"\x80\x04K\x01.", b"PK\x03\x04 garbage", b"\x93NUMPY\x01\x00"])
+def test_garbage_instead_of_npz(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"mine\.npz: not a readable npz archive \((not an|a truncated)") as caught:
+        data.load(str(tmp_path / "mine.npz"))
+    assert "pickle" not in str(caught.value)
+
+
+def test_zip_of_other_things_than_arrays(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w") as archive:
+        archive.writestr("x_train.npy", b"garbage")
+    with pytest.raises(DataError, match=r"mine\.npz: not a readable npz archive \(its array x_train is damaged"):
+        data.load(str(tmp_path / "mine.npz"))
+
+
+@pytest.mark.parametrize(("label", "said"), [("ü" * 128, "is 256 bytes long, at most 255"), ("a\udcff", "not Unicode")])
+def test_labels_that_no_model_file_could_hold(label: str, said: str) -> None:
+    x, y = np.zeros((2, 1, 1, 1), np.uint8), np.int32([0, 1])
+    with pytest.raises(DataError, match=f"mine: label .*{said}"):
+        data.Dataset("mine", x, y, x, y, ("a", label))
+    assert data.Dataset("mine", x, y, x, y, ("a", "ü" * 127)).labels[1] == "ü" * 127
 
 
 @pytest.mark.parametrize("cut", [0, 10, 300, -30])
@@ -210,6 +241,18 @@ def test_folder_of_images(tmp_path: Path, mode: str, ending: str, channels: int)
     assert found.sha256 == data.load(str(tmp_path / "things")).sha256
 
 
+@pytest.mark.parametrize("ending", [".png", ".pgm"])
+def test_images_of_16_bits_are_scaled(tmp_path: Path, ending: str) -> None:
+    values = np.uint16([0, 128, 129, 255, 256, 32767, 32768, 65406, 65407, 65535])
+    for name in ("left", "right"):
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        for index in range(7):
+            Image.fromarray(values.reshape(2, 5)).save(tmp_path / "deep" / name / f"{index}{ending}")
+    found = data.load(str(tmp_path / "deep"))
+    assert found.x_train[0].ravel().tolist() == [round(int(value) * 255 / 65535) for value in values]
+    assert found.shape == (2, 5, 1)
+
+
 def test_folder_errors(tmp_path: Path) -> None:
     folder = tmp_path / "things"
     make_images(folder, "L", ".png")
@@ -231,9 +274,10 @@ def csv_text(heading: str = "") -> str:
     return heading + "\n".join(rows) + "\n"
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("heading", ["", "a,b,c,label\n"])
-def test_csv(tmp_path: Path, heading: str) -> None:
-    (tmp_path / "moves.csv").write_text(csv_text(heading))
+def test_csv(tmp_path: Path, heading: str, mark: str) -> None:
+    (tmp_path / "moves.csv").write_text(mark + csv_text(heading), encoding="utf-8")
     found = data.load(str(tmp_path / "moves.csv"))
     assert (found.name, found.shape, found.labels) == ("moves", (1, 3, 1), ("rest", "walk"))
     low, high = found.scaling["low"], found.scaling["high"]
@@ -241,15 +285,19 @@ def test_csv(tmp_path: Path, heading: str) -> None:
     assert found.x_train[:, 0, 2, 0].tolist() == [255] * 12
     expected = {round((value - low) * 255 / (high - low)) for value in (index / 10 for index in range(14))}
     assert set(found.x_train[:, 0, 0, 0].tolist()) <= expected
+    assert len(found.x_train) + len(found.x_test) == 14
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "no rows"),
-        ("1,2,a\n1,b\n", "row 2 has 1 values, the first one 2"),
-        ("1,2,a\n1,x,b\n", "line 2: could not convert"),
-        ("1,2,a\n1,nan,b\n", "line 2: needs finite numbers"),
+        ("1,2,a\n1,b\n", "row 2: 2 columns, the first one has 3"),
+        ("a,b,c\n1,2,a\n1,b\n", "row 3: 2 columns, the first one has 3"),
+        ("1,2,a\n1,x,b\n", r"moves\.csv, row 2, column 2: 'x' is not a finite number"),
+        ("1,x,a\n1,2,b\n", r"moves\.csv, row 1, column 2: 'x' is not a finite number"),
+        ("1,2,a\n1,nan,b\n", "row 2, column 2: 'nan' is not a finite number"),
+        ("1\n2\n", "row 1: needs numbers, then a label"),
         ("1,2,a\n" * 9, "at least 2 different labels"),
         ("1,1,a\n1,1,b\n" * 9, "every value is 1"),
         ("1,2,a\n3,4,b\n", "every class needs at least 6"),

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ebnn.errors import DataError
+from ebnn.geometry import MAX_BYTE
 
 TEST_SHARE = 6  # one in so many images is a test image where a source has no split of its own
 HELD_OUT_SHARE = 10  # one in so many training images is held out, and at most
@@ -33,7 +34,7 @@ class Dataset:
         name: short name, for reports.
         x_train, x_test: uint8 (N, height, width, channels); 1-D windows have height 1.
         y_train, y_test: int32 (N,), 0 to classes - 1.
-        labels: names of the classes.
+        labels: names of the classes, of at most 255 bytes UTF-8 each.
         scaling: how the values became bytes, where they were not bytes: x = round((value - low) * 255 / (high - low)),
             with keys ``low`` and ``high``.
         note: a sentence for the person, for example that a substitute was taken.
@@ -54,6 +55,8 @@ class Dataset:
     def __post_init__(self) -> None:
         for part in ("train", "test"):
             _check_part(self, part)
+        for label in self.labels:
+            _check_label(label, self.name)
         missing = set(range(len(self.labels))) - set(self.y_train.tolist())
         if missing:
             names = ", ".join(self.labels[index] for index in sorted(missing))
@@ -94,6 +97,16 @@ def _check_part(data: Dataset, part: str) -> None:
         raise DataError(f"{data.name}: {len(x)} images in x_{part}, but y_{part} is {y.shape}")
     if y.min() < 0 or y.max() >= len(data.labels):
         raise DataError(f"{data.name}: y_{part} must be 0 to {len(data.labels) - 1}, got {y.min()} to {y.max()}")
+
+
+def _check_label(label: str, where: str) -> None:
+    """Refuse before training what the model file could not hold after it."""
+    try:
+        size = len(label.encode())
+    except UnicodeEncodeError:
+        raise DataError(f"{where}: label {label!a} is not Unicode text: rename that class") from None
+    if size > MAX_BYTE:
+        raise DataError(f"{where}: label {label[:20]!r}... is {size} bytes long, at most {MAX_BYTE} are possible")
 
 
 def split_by_class(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
-import zipfile
-import zlib
+import math
 from pathlib import Path
 
 import numpy as np
 
 from ebnn.errors import ConfigError, DataError
+from ebnn.train import archive
 from ebnn.train.data import Dataset, from_examples, split_by_class
 
 IMAGE_ENDINGS = (".png", ".pgm", ".jpg", ".jpeg")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+MOST_CLASSES = 65535
+GREY_16 = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16-bit grey images
 
 
 def digits(note: str = "") -> Dataset:
@@ -36,29 +38,48 @@ def load(path: Path) -> Dataset:
     readers = {".npz": read_npz, ".csv": read_csv}
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: must be a .npz or .csv file, or a folder of images by class")
-    return readers[path.suffix.lower()](path)
+    try:
+        return readers[path.suffix.lower()](path)
+    except DataError as error:
+        # What Dataset finds wrong begins with the data set's short name.
+        text = str(error)
+        raise DataError(text if str(path) in text else f"{path}: {text.removeprefix(f'{path.stem}: ')}") from None
 
 
 def read_npz(path: Path) -> Dataset:
     """x_train, y_train, x_test, y_test and perhaps labels from an npz archive; nothing in it is ever executed."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in (*ARRAYS, "labels") if name in archive.files}
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = archive.read(path, (*ARRAYS, "labels"))
+    except (ValueError, OSError) as error:
         raise DataError(f"{path}: not a readable npz archive ({error})") from None
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; it needs {', '.join(ARRAYS)}")
     for name in ("y_train", "y_test"):
-        if arrays[name].dtype.kind not in "iu" or not arrays[name].size:
-            raise DataError(f"{path}: {name} must hold integers, got {arrays[name].dtype} {arrays[name].shape}")
-        arrays[name] = arrays[name].astype(np.int32)
+        arrays[name] = _classes(arrays[name], f"{path}: {name}")
     for name in ("x_train", "x_test"):
         if arrays[name].ndim == 3:
             arrays[name] = arrays[name][..., None]
     count = int(arrays["y_train"].max()) + 1
-    labels = tuple(map(str, arrays.pop("labels", range(count))))
+    labels = _labels(arrays.pop("labels", np.arange(count).astype(str)), count, path)
     return Dataset(path.stem, **arrays, labels=labels)
+
+
+def _classes(y: np.ndarray, where: str) -> np.ndarray:
+    """int32 (N,); the range is checked before the cast, which would wrap around."""
+    if y.dtype.kind not in "iu" or y.ndim != 1 or not y.size:
+        raise DataError(f"{where} must hold integers (N,), got {y.dtype} {y.shape}")
+    least, most = int(y.min()), int(y.max())
+    if least < 0 or most >= MOST_CLASSES:
+        raise DataError(f"{where} must be 0 to {MOST_CLASSES - 1}, got {least} to {most}")
+    return y.astype(np.int32)
+
+
+def _labels(labels: np.ndarray, count: int, path: Path) -> tuple[str, ...]:
+    if labels.dtype.kind != "U" or labels.shape != (count,):
+        got = f"{labels.dtype} {labels.shape}"
+        raise DataError(f"{path}: labels must be {count} strings, one for each class in y_train, got {got}")
+    return tuple(labels.tolist())
 
 
 def read_folder(path: Path) -> Dataset:
@@ -94,13 +115,22 @@ def _decode(path: Path):
 
     try:
         with Image.open(path) as image:
-            return image.convert("L" if image.mode in ("1", "L", "LA", "I", "I;16") else "RGB")
+            if image.mode in GREY_16:
+                return Image.fromarray(_to_bytes(np.asarray(image).astype(np.int64)))
+            return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image ({error})") from None
 
 
+def _to_bytes(grey: np.ndarray) -> np.ndarray:
+    """round(value * 255 / 65535) of 16-bit values, as uint8: 65535 / 255 is 257, odd, so nothing is halfway."""
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ValueError(f"grey values from {grey.min()} to {grey.max()}, they must be 0 to 65535")
+    return ((grey + 128) // 257).astype(np.uint8)
+
+
 def read_csv(path: Path) -> Dataset:
-    """One window a row: numbers, then the label. A first row without numbers is a heading.
+    """One window a row: numbers, then the label. A first row without any number is a heading.
 
     The least and the largest training value become the bytes 0 and 255; ``scaling`` records them.
     """
@@ -123,36 +153,35 @@ def _label_order(label: str) -> tuple[int, str]:
 
 
 def _rows(path: Path) -> list[tuple[list[float], str]]:
-    rows = []
+    rows, width = [], 0
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for line, cells in enumerate(csv.reader(file), 1):
-                if cells and not (line == 1 and _is_heading(cells)):
-                    rows.append(_row(cells, f"{path}, line {line}"))
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for number, cells in enumerate(csv.reader(file), 1):
+                if not cells or (number == 1 and not any(map(_is_number, cells))):
+                    continue
+                width = width or len(cells)
+                if len(cells) != width:
+                    raise DataError(f"{path}, row {number}: {len(cells)} columns, the first one has {width}")
+                rows.append(_row(cells, f"{path}, row {number}"))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV file ({error})") from None
     if not rows:
-        raise DataError(f"{path}: no rows")
-    widths = [len(numbers) for numbers, _ in rows]
-    if len(set(widths)) > 1:
-        other = next(index for index, width in enumerate(widths) if width != widths[0])
-        raise DataError(f"{path}: row {other + 1} has {widths[other]} values, the first one {widths[0]}")
+        raise DataError(f"{path}: no rows of numbers")
     return rows
 
 
-def _is_heading(cells: list[str]) -> bool:
+def _is_number(cell: str) -> bool:
     try:
-        [float(cell) for cell in cells[:-1]]
+        float(cell)
     except ValueError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _row(cells: list[str], where: str) -> tuple[list[float], str]:
-    try:
-        numbers = [float(cell) for cell in cells[:-1]]
-    except ValueError as error:
-        raise DataError(f"{where}: {error}") from None
-    if not numbers or not np.isfinite(numbers).all():
-        raise DataError(f"{where}: needs finite numbers, then a label")
-    return numbers, cells[-1].strip()
+    for column, cell in enumerate(cells[:-1], 1):
+        if not _is_number(cell) or not math.isfinite(float(cell)):
+            raise DataError(f"{where}, column {column}: {cell[:20]!r} is not a finite number")
+    if len(cells) < 2:
+        raise DataError(f"{where}: needs numbers, then a label")
+    return [float(cell) for cell in cells[:-1]], cells[-1].strip()
