@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -195,6 +196,13 @@ def test_wrong_samples(x: np.ndarray) -> None:
         lower(build("4c3-2", (6, 6, 1)), x)
 
 
+@pytest.mark.parametrize("x", [None, [[1]], "x_test", np.zeros((0, 6, 6, 1), np.uint8)])
+def test_samples_that_are_no_images(x: object, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"sample images must be (a NumPy array )?\(N, H, W, C\)"):
+        ebnn.export(build("4c3-2", (6, 6, 1)), x, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_chain_that_returns_no_variable() -> None:
     with pytest.raises(ExportError, match="Row: must return the Variable that Scores makes, got ndarray"):
         lower(Row(lambda x: x), images((6, 6, 1)))
@@ -226,6 +234,15 @@ def test_run_exported_again_gives_the_same_bytes(finished: tuple, tmp_path: Path
     assert blob == (folder / "model.ebnn").read_bytes() == (tmp_path / "model.ebnn").read_bytes()
     assert (tmp_path / "metrics.json").read_text() == (folder / "metrics.json").read_text()
     assert (tmp_path / "config.toml").read_text() == (folder / "config.toml").read_text()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
+def test_damaged_metrics_are_named(finished: tuple, tmp_path: Path, content: bytes) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished[1], run)
+    (run / "metrics.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"run/metrics\.json: is (damaged|not a JSON object)"):
+        export_run(run, tmp_path / "out")
 
 
 def test_labels_that_tell_something_are_exported(tmp_path: Path) -> None:

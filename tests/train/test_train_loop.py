@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,81 @@ def test_damaged_checkpoint(few: data.Dataset, tmp_path: Path, content: bytes | 
         train(few, SMALL, tmp_path, silent)
 
 
+def changed(name: str, value: object) -> Callable[[dict, dict], None]:
+    return lambda parts, facts: facts.update({name: value})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda parts, facts: parts.pop("best"),
+        lambda parts, facts: parts.update(more={"a": np.zeros(1)}),
+        lambda parts, facts: parts["best"].popitem(),
+        lambda parts, facts: parts["optimizer"].update({"conv1/W/m": np.zeros((9, 9))}),
+        lambda parts, facts: parts["best"].update({"dense2/W": np.zeros(1)}),
+        lambda parts, facts: facts.pop("run"),
+        lambda parts, facts: facts["run"].pop("data"),
+        lambda parts, facts: facts["run"].update(config=3),
+        lambda parts, facts: facts["epochs"][0].pop("loss"),
+        lambda parts, facts: facts["epochs"][1].update(loss="much"),
+        changed("epochs", [3]),
+        changed("shape", [8, 8]),
+        changed("shape", [8, 8, "1"]),
+        changed("labels", [1, 2]),
+    ],
+)
+def test_checkpoint_of_another_form(few: data.Dataset, tmp_path: Path, damage: Callable[[dict, dict], object]) -> None:
+    path = tmp_path / loop.CHECKPOINT
+    train(few, SMALL.replace(epochs=2), tmp_path, silent)
+    parts, facts = checkpoint.load(path)
+    damage(parts, facts)
+    checkpoint.save(path, parts, facts)
+    with pytest.raises(ConfigError, match="checkpoint.npz: (not a readable checkpoint|holds no state|its dense2/W)"):
+        train(few, SMALL.replace(epochs=2), tmp_path, silent)
+
+
+def test_checkpoint_whose_facts_are_no_table(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "a.npz", {}, [])
+    with pytest.raises(ConfigError, match="a.npz: not a readable checkpoint .its facts are no table"):
+        checkpoint.load(tmp_path / "a.npz")
+
+
+def untrainable(data_: data.Dataset, folder: Path) -> str:
+    """What is said of a folder before the first epoch."""
+    lines: list[str] = []
+    with pytest.raises(ConfigError) as caught:
+        train(data_, SMALL, folder, lines.append)
+    assert lines == []
+    return str(caught.value)
+
+
+def test_folder_that_cannot_be_written_is_told_before_training(few: data.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert f"{folder}: cannot be written to" in untrainable(few, folder)
+
+
+def test_folder_on_a_full_disk(few: data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop.tempfile, "TemporaryFile", full)
+    assert f"{tmp_path}: cannot be written to (No space left on device)" in untrainable(few, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "content"), [("config.toml", "speed = 3\n"), ("metrics.json", "{}")])
+def test_folder_of_another_program(few: data.Dataset, tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    said = untrainable(few, tmp_path)
+    assert str(tmp_path) in said and name in said and "not of a run of ebnn" in said
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_folder_with_a_configuration_of_ours(few: data.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("epochs = 2\n")
+    assert len(train(few, SMALL, tmp_path, silent).epochs) == SMALL.epochs
+
+
 class Exploding(chainer.Chain):
     """A chain whose logits become NaN after a number of calls while training."""
 
@@ -195,6 +271,8 @@ def test_too_few_images(few: data.Dataset) -> None:
     ("text", "said"),
     [
         ("epochs = 0", "epochs must be 1 or more, got 0"),
+        ("seed = 4294967296", "seed must be 0 to 4294967295, got 4294967296"),
+        ("seed = -1", "seed must be 0 to 4294967295, got -1"),
         ("lr = 0.0", "lr must be above 0"),
         ("smoothing = 1.0", "smoothing must be at least 0 and below 1"),
         ('epochs = "ten"', "epochs must be of type int, got 'ten'"),

@@ -12,6 +12,8 @@ from ebnn.errors import ConfigError
 from ebnn.files import read_toml
 from ebnn.train import estimators
 
+SEEDS = 1 << 32  # NumPy's generators take no more
+
 
 @dataclass(frozen=True)
 class Config:
@@ -52,7 +54,7 @@ class Config:
             "batch": (self.batch >= 2, "2 or more: batch norm needs them"),
             "lr": (0 < self.lr < float("inf"), "above 0"),
             "warmup": (0 <= self.warmup < float("inf"), "0 or more"),
-            "seed": (self.seed >= 0, "0 or more"),
+            "seed": (0 <= self.seed < SEEDS, f"0 to {SEEDS - 1}"),
             "shift": (self.shift >= 0, "0 or more"),
             "smoothing": (0 <= self.smoothing < 1, "at least 0 and below 1"),
             "latent_clip": (0 < self.latent_clip < float("inf"), "above 0"),

@@ -35,7 +35,7 @@ def export(
         The network that was written.
 
     Raises:
-        ExportError: naming the link or the function that cannot be exported.
+        ExportError: naming the link or the function that cannot be exported, or what ``x`` must be.
     """
     network = lower(chain, x, labels)
     write_bundle(network, folder, metrics, fit=fit)

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from ebnn import arch
+from ebnn.bundle import METRICS_FILE, MODEL_FILE
 from ebnn.errors import ConfigError
 from ebnn.files import write_atomic
 from ebnn.train import checkpoint, model
 from ebnn.train.augment import shifted
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config
+from ebnn.train.config import read as read_config
 from ebnn.train.data import Dataset
 from ebnn.train.evaluate import accuracy, estimate_statistics
 from ebnn.train.losses import smoothed_cross_entropy
@@ -101,7 +104,8 @@ def fit(
         The chain with the state of the best epoch, the epochs and the metrics.
 
     Raises:
-        ConfigError: when ``folder`` holds another run, or the loss is no longer finite.
+        ConfigError: when ``folder`` holds another run or files of another program, or cannot be written to, or the
+            loss is no longer finite.
         KeyboardInterrupt: passed on after a line that says how to go on.
     """
     with one_blas_thread():
@@ -114,6 +118,8 @@ class _Run:
 
     def __init__(self, chain: chainer.Chain, data: Dataset, config: Config, folder: Path | None) -> None:
         self.chain, self.data, self.config, self.folder = chain, data, config, folder
+        if folder is not None:
+            _prepare(folder)
         self.training, self.held_out = data.split()
         self.optimizer = chainer.optimizers.Adam(alpha=config.lr).setup(chain)
         self.epochs: list[Epoch] = []
@@ -227,10 +233,13 @@ class _Run:
                 raise ConfigError(
                     f"{path} is of another run ({difference}): name another folder, or remove it to begin anew"
                 )
-        checkpoint.restore(self.chain, parts["chain"])
-        checkpoint.restore(self.optimizer, parts["optimizer"])
+        # The best state is needed only at the end, but that it does not fit must be told now.
+        checkpoint.restore(self.chain, parts["best"], path)
+        checkpoint.restore(self.chain, parts["chain"], path)
+        checkpoint.restore(self.optimizer, parts["optimizer"], path)
+        _check_moments(self.chain, parts["optimizer"], path)
         self.best = parts["best"]
-        self.epochs = [Epoch(**line) for line in facts["epochs"]]
+        self.epochs = [_epoch(line, path) for line in facts["epochs"]]
         report(f"going on after epoch {len(self.epochs)} of {path}")
 
     def _metrics(self, last: float) -> dict:
@@ -247,6 +256,42 @@ class _Run:
             "test_accuracy": accuracy(self.chain, self.data.x_test, self.data.y_test),
             "train_seconds": sum(line.seconds for line in self.epochs),
         }
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder and try to write into it, before hours of training; refuse one that belongs to others."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written to ({error.strerror}): name another folder") from None
+    if (folder / CHECKPOINT).exists():
+        return
+    if (folder / METRICS_FILE).exists() and not (folder / MODEL_FILE).exists():
+        raise ConfigError(f"{folder}: its {METRICS_FILE} is not of a run of ebnn: name another folder")
+    if (folder / CONFIG).exists():
+        try:
+            read_config(folder / CONFIG)
+        except ConfigError as error:
+            raise ConfigError(f"{error}: it is not of a run of ebnn, name another folder") from None
+
+
+def _check_moments(chain: chainer.Chain, state: checkpoint.Arrays, path: Path) -> None:
+    """Adam takes moments of any form; they must have those of the parameters."""
+    forms = {name.lstrip("/"): param.shape for name, param in chain.namedparams()}
+    for name, array in state.items():
+        owner, _, slot = name.rpartition("/")
+        if slot in ("m", "v") and array.shape != forms.get(owner):
+            raise ConfigError(f"{path}: not a readable checkpoint (its {name} is {array.shape}): remove it")
+
+
+def _epoch(line: object, path: Path) -> Epoch:
+    names = [part.name for part in fields(Epoch)]
+    sound = isinstance(line, dict) and list(line) == names
+    if not sound or not all(type(value) in (int, float) for value in line.values()):
+        raise ConfigError(f"{path}: not a readable checkpoint (epoch {line}): remove it to begin anew")
+    return Epoch(**line)
 
 
 def _difference(theirs: object, mine: object, name: str) -> str:

@@ -51,8 +51,10 @@ def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Ne
 
 
 def _input_dtype(x: np.ndarray) -> str:
-    if x.ndim != 4:
-        raise ExportError(f"sample images must be (N, H, W, C), got {x.shape}")
+    if not isinstance(x, np.ndarray):
+        raise ExportError(f"sample images must be a NumPy array (N, H, W, C) of uint8, got {type(x).__name__}")
+    if x.ndim != 4 or 0 in x.shape:
+        raise ExportError(f"sample images must be (N, H, W, C), one or more, got {x.shape}")
     if x.dtype == np.uint8:
         return "u8"
     if x.dtype == np.float32 and (np.abs(x) == 1).all():

@@ -58,13 +58,24 @@ def export_run(folder: str | Path, out: str | Path, fit: str | int = DEFAULT_FIT
     """Export a run's best epoch into another folder; returns the model file.
 
     Raises:
-        ConfigError: as ``load_run`` does.
+        ConfigError: as ``load_run`` does, and where metrics.json is damaged.
     """
     chain, facts = _load(Path(folder))
     network = lower(chain, np.zeros((1, *facts["shape"]), np.uint8), _telling(facts["labels"]))
-    metrics = Path(folder) / METRICS_FILE
-    measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else None
+    measured = _measured(Path(folder) / METRICS_FILE)
     return write_bundle(network, out, measured, from_dict(facts["run"]["config"], str(folder)).to_toml(), fit)
+
+
+def _measured(path: Path) -> dict | None:
+    if not path.exists():
+        return None
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: is damaged ({error}): remove it to export without figures") from None
+    if not isinstance(measured, dict):
+        raise ConfigError(f"{path}: is not a JSON object: remove it to export without figures")
+    return measured
 
 
 def read_log(folder: str | Path) -> list[dict]:
@@ -82,7 +93,7 @@ def _load(folder: Path) -> tuple[chainer.Chain, dict]:
     if not config.arch:
         raise ConfigError(f"{path}: is of a chain of your own: export it where it is defined, with ebnn.export")
     chain = model.build(config.arch, tuple(facts["shape"]), config.estimator, config.seed)
-    checkpoint.restore(chain, parts["best"])
+    checkpoint.restore(chain, parts["best"], path)
     return chain, facts
 
 
