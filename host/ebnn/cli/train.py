@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from ebnn.cli.models import add_data_options, add_fit_option, chosen_fit
-from ebnn.errors import ConfigError
+from ebnn.errors import ConfigError, EbnnError
+from ebnn.files import repo_root
 
 NAMED = ("arch", "epochs", "batch", "lr", "seed")
 
@@ -32,7 +33,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other field of the configuration"
     )
     add_fit_option(train)
-    train.add_argument("--out", type=Path, help="output folder (default: build/train/DATASET)")
+    train.add_argument("--out", type=Path, help="output folder (default: build/train/DATASET, in a checkout its own)")
     train.add_argument("--json", action="store_true", help="print the metrics as JSON at the end")
     train.set_defaults(run=run_train)
 
@@ -43,7 +44,7 @@ def run_train(options: argparse.Namespace) -> None:
     from ebnn.train.runs import train_and_export
 
     dataset = data.load(options.dataset, options.data_dir)
-    folder = options.out or Path("build/train") / dataset.name
+    folder = options.out or train_folder() / dataset.name
     say = _to_stderr if options.json else print
     if dataset.note:
         say(dataset.note)
@@ -53,6 +54,14 @@ def run_train(options: argparse.Namespace) -> None:
     else:
         print(f"{100 * metrics['test_accuracy']:.2f} % on {metrics['test_images']} test images")
         print(f"model of {metrics['model_bytes']} bytes in {folder}; next: ebnn info {folder}")
+
+
+def train_folder() -> Path:
+    """build/train of the checkout, else of the working directory: where runs go without ``--out``."""
+    try:
+        return repo_root() / "build" / "train"
+    except EbnnError:
+        return Path("build", "train")
 
 
 def _to_stderr(line: str) -> None:
