@@ -10,7 +10,8 @@ import pickle
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("host", "engine")]
+sys.path.insert(0, str(Path(__file__).parent / "host"))
+sys.path.insert(0, str(Path(__file__).parent / "engine"))
 
 import test_fold
 import test_kernels
