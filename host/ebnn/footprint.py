@@ -40,13 +40,14 @@ def engine_footprint(toolchain: str, cpu: str, root: str = "ebnn_run") -> Footpr
         for source in (path for path in engine_sources() if path.suffix == ".c"):
             target = Path(folder) / f"{source.stem}.o"
             command = [f"{toolchain}gcc", *CFLAGS, *arguments, "-fcallgraph-info=su", "-c", str(source)]
-            _run([*command, "-o", str(target)])
-            text += int(_run([f"{toolchain}size", str(target)]).splitlines()[1].split()[0])
+            run_tool([*command, "-o", str(target)])
+            text += int(run_tool([f"{toolchain}size", str(target)]).splitlines()[1].split()[0])
             graphs.append(target.with_suffix(".ci").read_text(encoding="utf-8"))
     return Footprint(text, deepest_stack("\n".join(graphs), root))
 
 
-def _run(command: list[str]) -> str:
+def run_tool(command: list[str]) -> str:
+    """The output of a program; raises BuildError with its messages where it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:

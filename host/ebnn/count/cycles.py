@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ebnn.count.emulate import Region
-from ebnn.count.image import Image, run_tool
+from ebnn.count.image import Image
+from ebnn.footprint import run_tool
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from ebnn.cengine import engine_sources
 from ebnn.count.cores import Core
 from ebnn.errors import BuildError
 from ebnn.files import repo_root, write_atomic
+from ebnn.footprint import run_tool
 
 CFLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-ffunction-sections", "-fdata-sections")
 DEFAULT_OPTIMIZATION = "-O2"
@@ -68,16 +68,6 @@ def build_folder() -> Path:
 
 def _bare(*names: str) -> list[Path]:
     return [repo_root() / "firmware" / "bare" / name for name in names]
-
-
-def run_tool(command: list[str]) -> str:
-    """The output of a program; raises BuildError with its messages where it fails."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except FileNotFoundError:
-        raise BuildError(f"{command[0]} is not installed: make toolchain installs it") from None
-    except subprocess.CalledProcessError as error:
-        raise BuildError(f"{command[0]} failed:\n{error.stderr}") from None
 
 
 def snapshot() -> Engine:

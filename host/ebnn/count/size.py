@@ -20,7 +20,7 @@ from ebnn.count import cores, image
 from ebnn.count.cores import Core
 from ebnn.errors import DataError, EbnnError
 from ebnn.files import repo_root, write_atomic
-from ebnn.footprint import deepest_stack
+from ebnn.footprint import deepest_stack, run_tool
 from ebnn.tables import Table
 
 FLAGS = "-Os"
@@ -61,10 +61,10 @@ def measure(core: Core, flags: str = FLAGS) -> Sizes:
         for source in (path for path in engine_sources() if path.suffix == ".c"):
             target = Path(folder) / f"{source.stem}.o"
             command = [f"{core.prefix}gcc", *image.CFLAGS, *flags.split(), *core.flags, "-fcallgraph-info=su", "-c"]
-            image.run_tool([*command, str(source), "-o", str(target)])
-            size = image.run_tool([f"{core.prefix}size", str(target)])
+            run_tool([*command, str(source), "-o", str(target)])
+            size = run_tool([f"{core.prefix}size", str(target)])
             objects[target.name] = int(size.splitlines()[1].split()[0])
-            symbols.update(_symbols(image.run_tool([f"{core.prefix}nm", "-S", str(target)])))
+            symbols.update(_symbols(run_tool([f"{core.prefix}nm", "-S", str(target)])))
             graphs.append(target.with_suffix(".ci").read_text(encoding="utf-8"))
     graph = "\n".join(graphs)
     return Sizes(objects, symbols, {root: deepest_stack(graph, root) for root in ROOTS})
