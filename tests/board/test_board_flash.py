@@ -47,7 +47,7 @@ def test_firmware_without_ebnn_is_reported(unix: Board) -> None:
 
 
 def test_a_missing_image_and_an_unknown_method(unix: Board, tmp_path: Path) -> None:
-    with pytest.raises(BoardError, match="no firmware image at .*/none: build it first"):
+    with pytest.raises(BoardError, match="no firmware image at .*/none: ebnn firmware --board"):
         flash(unix.target, tmp_path / "none")
     with pytest.raises(BoardError, match=r"\[flash\] method is 'fax', known are copy"):
         flash(replace(unix.target, flash=Flash("fax")), unix.image)

@@ -30,7 +30,7 @@ def flash(target: Target, image: str | os.PathLike) -> Flashed:
     """
     image = Path(image)
     if not image.is_file():
-        raise BoardError(f"{target.name}: no firmware image at {image}: build it first")
+        raise BoardError(f"{target.name}: no firmware image at {image}: ebnn firmware --board {target.name} builds it")
     if target.flash.method not in METHODS:
         raise BoardError(f"{target.name}: [flash] method is {target.flash.method!r}, known are {', '.join(METHODS)}")
     path = METHODS[target.flash.method](target, image)

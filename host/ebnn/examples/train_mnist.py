@@ -25,3 +25,4 @@ if __name__ == "__main__":
     data = load("mnist")
     result = fit(Net(), data, Config(epochs=10, lr=0.12), "build/my_mnist")
     ebnn.export(result.chain, data.x_test, "build/my_mnist", data.labels, result.metrics)
+    print(f"{result.metrics['test_accuracy']:.2%} of the test images; next: ebnn info build/my_mnist")
