@@ -16,6 +16,12 @@ def random_cases() -> list[vectors.Case]:
     return [vectors.random_case(seed) for seed in networks.SEEDS]
 
 
+@pytest.fixture(scope="session")
+def tight_cases(random_cases: list[vectors.Case]) -> list[vectors.Case]:
+    """Those and shrinking networks, with outputs as far over their inputs as can be."""
+    return vectors.tight_cases(random_cases + [vectors.shrinking_case(seed) for seed in networks.SHRINKING])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the tables that tests left; workers that run side by side cannot print themselves."""
     for reports in terminalreporter.stats.values():

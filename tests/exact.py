@@ -8,7 +8,9 @@ import numpy as np
 
 from ebnn import bits
 from ebnn.cengine import CEngine
-from ebnn.format import decode
+from ebnn.format import decode, encode
+from ebnn.geometry import Value
+from ebnn.plan import Fit, make_plan
 from ebnn.sim import Simulator
 from vectors import Case, Run, show
 
@@ -39,6 +41,24 @@ def run_engine(case: Case) -> list[Run]:
         scores = engine.scores(run.data)
         runs.append(Run(run.data, outputs, scores.tolist(), engine_argmax(engine)))
     return runs
+
+
+def rows_of(value: Value, data: bytes) -> list[bytes]:
+    """The rows of an input in the device's format, each as ``feed`` takes it: filled up to whole bytes."""
+    height, width, channels = value.shape
+    if value.dtype == "u8":
+        return [data[start : start + width * channels] for start in range(0, len(data), width * channels)]
+    row = width * bits.pixel_stride(channels)
+    lines = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: height * row].reshape(height, row)
+    return [line.tobytes() for line in np.packbits(lines, axis=1, bitorder="little")]
+
+
+def feed_engine(case: Case, fit: Fit | None = None) -> list[list[int]]:
+    """A case's scores from the C engine, to which its inputs come row by row; laid out anew where a fit is given."""
+    model = decode(case.blob)
+    plan = model.plan if fit is None else make_plan(model.network, fit)
+    engine = CEngine(encode(model.network, model.selftest, plan))
+    return [engine.feed(rows_of(model.network.input, run.data)).tolist() for run in case.runs]
 
 
 def engine_argmax(engine: CEngine) -> int:

@@ -14,10 +14,12 @@ import numpy as np
 
 from ebnn import ops
 from ebnn.bits import pack_maps, pixel_stride
-from ebnn.geometry import Geometry, Value, filter_taps, map_size
+from ebnn.geometry import Geometry, Value, filter_taps, map_size, value_bytes
 from ebnn.network import Network, Node, conv_node, dense_node, pool_node
+from ebnn.plan import FITS, Fit, Limit, Plan, choices, kernel_name, make_plan, rows_between
 
 SEEDS = range(600)
+SHRINKING = range(150)
 MAX_MACS = 20_000  # of one node: what keeps the oracle quick
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 70)
 FULL_U8 = (((4, 4), 2), ((2, 4), 4), ((4, 8), 1), ((1, 4), 8), ((2, 2), 8), ((1, 1), 32))  # kernel, channels
@@ -28,8 +30,9 @@ I32 = (-(1 << 31), (1 << 31) - 1)
 class Builder:
     """Grows one random network; ``values`` are the values that the next node may read."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | list[int], most_filters: int = 70) -> None:
         self.rng = np.random.default_rng(seed)
+        self.most_filters = most_filters
         self.nodes: list[Node] = []
         self.values: list[Value] = []
 
@@ -135,7 +138,7 @@ class Builder:
         size = map_size(value.shape[:2], kernel, stride, pad)
         pool, pool_stride, pool_pad = self.pool_windows(size)
         out = map_size(size, pool, pool_stride, pool_pad)
-        filters = self.channels()
+        filters = self.channels(self.most_filters)
         macs = size[0] * size[1] * kernel[0] * kernel[1] * value.shape[2]
         if min(*size, *out) < 1 or macs > MAX_MACS:
             return False
@@ -226,6 +229,20 @@ def random_network(seed: int) -> Network:
     return Network(build.values[0], build.nodes, labels)
 
 
+def shrinking_network(seed: int) -> Network:
+    """A network whose convolutions make fewer bits than they read, so that an output can lie over its input."""
+    build = Builder([seed, 2], most_filters=16)
+    height, width = (int(side) for side in build.rng.integers(2, 14, 2))
+    shape = (height, width, build.pick((16, 24, 32, 40, 64)))
+    build.values.append(Value(0, shape, "bits"))
+    build.add(pool_node(0, (1, 1), (1, 1)), shape)
+    while not build.conv():
+        pass
+    build.pick((build.conv, build.pool))()
+    build.scores()
+    return Network(build.values[0], build.nodes)
+
+
 def random_inputs(network: Network, seed: int) -> list[bytes]:
     """Inputs as the device gets them: all low, all high, random, sparse."""
     rng = np.random.default_rng([seed, 1])
@@ -243,6 +260,41 @@ def input_bytes(network: Network, image: np.ndarray) -> bytes:
     return pack_maps(image[None] >= 128)[0].tobytes()
 
 
+def random_fit(network: Network, seed: int) -> Fit:
+    """The fit of the random network of ``seed``: those of the exporter, the plain kernels alone, half of the way."""
+    kinds = (*FITS, "plain", "half")
+    kind = kinds[seed % len(kinds)]
+    if kind == "plain":
+        return Limit(scratch=0)
+    if kind == "half":
+        return Limit(arena=sum(make_plan(network, fit).arena_size for fit in ("small", "fast")) // 2)
+    return kind
+
+
+def tight_plan(network: Network, has_most: bool) -> Plan:
+    """Each output as far over its input as the SPEC allows, with the most scratch that a node can use or the least.
+
+    The exporter lets them overlap only where this makes the arena smaller, which is seldom.
+    """
+    spans: list[list[int]] = []  # start and end of what lies over each other
+    places: list[tuple[int, int]] = []  # of each output: which of them, and where in it
+    for node, value in zip(network.nodes, network.values[1:], strict=True):
+        gap = rows_between(network, node)
+        if gap is None:
+            spans.append([0, 0])
+        span, start = (len(spans) - 1, 0) if gap is None else places[node.inputs[0] - 1]
+        places.append((span, start - (gap or 0)))
+        end = places[-1][1] + -(-value_bytes(value) // 4) * 4
+        spans[span] = [min(spans[span][0], places[-1][1]), max(spans[span][1], end)]
+    ends = list(itertools.accumulate(end - start for start, end in spans))
+    outputs = tuple(ends[span] - spans[span][1] + place for span, place in places)
+    sources = [network.values[node.inputs[0]] for node in network.nodes]
+    pairs = zip(network.nodes, sources, strict=True)
+    found = [choices(node.spec, source, node.geometry, node.filters) for node, source in pairs]
+    scratch = [sizes[-1 if has_most else 0].scratch for sizes in found]
+    return Plan(outputs, tuple((ends[-1], size) for size in scratch), ends[-1] + max(scratch))
+
+
 # --- coverage ---
 
 ALL = {
@@ -254,9 +306,10 @@ ALL = {
     "stride": ("one", "more", "uneven"),
     "pool": ("none", "disjoint", "overlap", "padded", "gaps"),
     "params": ("i16", "i32"),
+    "kernel": ("plain", "lanes", "bytes"),
 }
 HAS = {
-    "conv": ("reads", "border", "row", "out", "flip", "stride", "pool", "params"),
+    "conv": ("reads", "border", "row", "out", "flip", "stride", "pool", "params", "kernel"),
     "dense": ("reads", "row", "out", "flip", "params"),
     "pool": ("reads", "row", "pool"),
 }
@@ -267,6 +320,8 @@ def possible(op: ops.Op) -> dict[str, tuple[str, ...]]:
     found = {name: ALL[name] for name in HAS[op.source]}
     if op.input == "u8":
         found["reads"], found["row"] = ("input",), ("full", "word")
+    if op.source == "conv":
+        found["kernel"] = ("plain", "bytes" if op.input == "u8" else "lanes")
     if op.output == "i32":
         del found["out"], found["flip"]
     if op.source == "pool":
@@ -303,8 +358,8 @@ def stride_kind(stride: tuple[int, int]) -> str:
     return "one" if stride == (1, 1) else "more"
 
 
-def facts(network: Network, index: int) -> dict[str, str]:
-    """The attributes of node ``index`` that its operator has."""
+def facts(network: Network, plan: Plan, index: int) -> dict[str, str]:
+    """The attributes of node ``index`` that its operator has, where ``plan`` gives it its scratch."""
     node = network.nodes[index]
     value = network.values[node.inputs[0]]
     geometry = node.geometry
@@ -316,6 +371,7 @@ def facts(network: Network, index: int) -> dict[str, str]:
         "border": {-1: "minus", 1: "plus"}[geometry.border] if any(geometry.pad) else "none",
         "out": "full" if pixel_stride(node.filters) == node.filters else "gap",
         "flip": "none" if node.flips is None else "all" if node.flips.all() else "some",
+        "kernel": kernel_name(node, value, plan.scratch[index][1]),
     }
     params = node.thresholds if node.offsets is None else node.offsets
     if params is not None:
@@ -330,10 +386,10 @@ class Coverage:
         self.pairs: Counter[tuple] = Counter()
         self.singles: Counter[tuple] = Counter()
 
-    def add(self, network: Network) -> None:
-        """Count the nodes of a network."""
+    def add(self, network: Network, plan: Plan) -> None:
+        """Count the nodes of a network that is laid out like this."""
         for index, node in enumerate(network.nodes):
-            found = facts(network, index)
+            found = facts(network, plan, index)
             self.singles.update((node.op, *item) for item in found.items())
             self.pairs.update((node.op, *pair) for pair in itertools.combinations(found.items(), 2))
 
@@ -367,7 +423,8 @@ def coverage(seeds: Iterable[int] = SEEDS) -> Coverage:
     """The coverage of the networks of ``seeds``."""
     found = Coverage()
     for seed in seeds:
-        found.add(random_network(seed))
+        network = random_network(seed)
+        found.add(network, make_plan(network, random_fit(network, seed)))
     return found
 
 

@@ -16,13 +16,13 @@ An ``input`` opens a run; a case has one or more.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import networks
 import oracle
-from ebnn.format import SelfTest, encode
+from ebnn.format import SelfTest, decode, encode
 from ebnn.network import Network
-from ebnn.plan import FITS, make_plan
+from ebnn.plan import Fit, make_plan
 
 LONG = 64  # bytes of output from which a text holds the CRC only
 WIDTH = 96  # hex digits a line
@@ -56,14 +56,14 @@ def show(output: bytes) -> str:
     return f"crc {zlib.crc32(output):08x} of {len(output)}"
 
 
-def seal(network: Network, seed: int = 1, fit: str = "small") -> bytes:
+def seal(network: Network, seed: int = 1, fit: Fit = "small") -> bytes:
     """The model of a network, laid out for a fit, with the self-test CRC that the oracle says."""
     plan = make_plan(network, fit)
     crc = oracle.selftest(oracle.decode(encode(network, SelfTest(seed, 0), plan)))
     return encode(network, SelfTest(seed, crc), plan)
 
 
-def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed: int = 1, fit: str = "small") -> Case:
+def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed: int = 1, fit: Fit = "small") -> Case:
     """The case of a network: every value in it comes from the oracle."""
     blob = seal(network, seed, fit)
     model = oracle.decode(blob)
@@ -75,15 +75,28 @@ def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed:
     return Case(name, note, blob, [node.name for node in model.nodes], runs)
 
 
-def random_fit(seed: int) -> str:
-    """The fit of the random case of ``seed``."""
-    return FITS[seed % len(FITS)]
-
-
 def random_case(seed: int) -> Case:
     """The case of the random network of ``seed``."""
     network = networks.random_network(seed)
-    return make_case(f"random {seed}", "", network, networks.random_inputs(network, seed), seed + 1, random_fit(seed))
+    fit = networks.random_fit(network, seed)
+    return make_case(f"random {seed}", "", network, networks.random_inputs(network, seed), seed + 1, fit)
+
+
+def shrinking_case(seed: int) -> Case:
+    """The case of the shrinking network of ``seed``."""
+    network = networks.shrinking_network(seed)
+    return make_case(f"shrinking {seed}", "", network, networks.random_inputs(network, seed), seed + 1)
+
+
+def tight_cases(cases: list[Case]) -> list[Case]:
+    """The same cases, each laid out twice with its outputs as far over their inputs as can be."""
+    found = []
+    for case in cases:
+        model = decode(case.blob)
+        plans = [networks.tight_plan(model.network, has_most) for has_most in (False, True)]
+        blobs = [encode(model.network, model.selftest, plan) for plan in plans]
+        found += [replace(case, name=f"{case.name}, tight", blob=blob) for blob in blobs]
+    return found
 
 
 def _wrapped(head: str, hex_text: str) -> str:

@@ -13,7 +13,7 @@ from ebnn.files import write_atomic
 from ebnn.format import SelfTest, decode, encode
 from ebnn.freeze import render_header, render_module
 from ebnn.network import Network
-from ebnn.plan import make_plan
+from ebnn.plan import Fit, make_plan
 from ebnn.sim import Simulator, selftest_input
 from ebnn.version import __version__
 
@@ -27,7 +27,7 @@ METRICS_FILE = "metrics.json"
 CONFIG_FILE = "config.toml"
 
 
-def build_model(network: Network, fit: str | int = DEFAULT_FIT) -> bytes:
+def build_model(network: Network, fit: Fit = DEFAULT_FIT) -> bytes:
     """The model file of a network: planned for a fit (``plan.make_plan``), with a self-test, read back and compared.
 
     Raises:
@@ -47,7 +47,7 @@ def write_bundle(
     folder: str | Path,
     metrics: Mapping | None = None,
     config: str | None = None,
-    fit: str | int = DEFAULT_FIT,
+    fit: Fit = DEFAULT_FIT,
 ) -> bytes:
     """Write the output folder of an export and return the model file.
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +24,9 @@ NODE_BYTES = 128  # at least those of ebnn_node_t
 # Compiled with the engine, so that the structures below are known to be those of ebnn.h.
 LAYOUT = """#include "ebnn.h"
 extern const unsigned ebnn_layout[];
-const unsigned ebnn_layout[] = { sizeof(ebnn_t), sizeof(ebnn_job_t), sizeof(ebnn_node_t) };
+const unsigned ebnn_layout[] = {
+    sizeof(ebnn_t), sizeof(ebnn_job_t), sizeof(ebnn_node_t), sizeof(ebnn_feed_t)
+};
 """
 
 
@@ -39,6 +41,9 @@ class _Net(ctypes.Structure):
         ("input", _Value),
         ("input_size", ctypes.c_uint32),
         ("arena_size", ctypes.c_uint32),
+        ("row_size", ctypes.c_uint32),
+        ("window_size", ctypes.c_uint32),
+        ("window_rows", ctypes.c_uint16),
         ("classes", ctypes.c_uint32),
         ("size", ctypes.c_uint32),
         ("labels", ctypes.c_uint32),
@@ -60,6 +65,10 @@ class _Job(ctypes.Structure):
         ("trace", _TRACE),
         ("ctx", ctypes.c_void_p),
     ]
+
+
+class _Feed(ctypes.Structure):
+    _fields_ = [("window", ctypes.c_void_p), ("rows", ctypes.c_uint32), ("place", ctypes.c_uint32 * 5)]
 
 
 def engine_sources() -> list[Path]:
@@ -98,11 +107,13 @@ def build_engine(compiler: str | None = None) -> Path:
 @lru_cache
 def _library() -> ctypes.CDLL:
     lib = ctypes.CDLL(str(build_engine()))
-    sizes = (ctypes.c_uint * 3).in_dll(lib, "ebnn_layout")
-    if tuple(sizes)[:2] != (ctypes.sizeof(_Net), ctypes.sizeof(_Job)) or sizes[2] > NODE_BYTES:
-        raise BuildError(f"ebnn.h has other structures than cengine.py: {tuple(sizes)}")
+    sizes = tuple((ctypes.c_uint * 4).in_dll(lib, "ebnn_layout"))
+    ours = tuple(ctypes.sizeof(kind) for kind in (_Net, _Job, _Feed))
+    if (*sizes[:2], sizes[3]) != ours or sizes[2] > NODE_BYTES:
+        raise BuildError(f"ebnn.h has other structures than cengine.py: {sizes}")
     lib.ebnn_open.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
     lib.ebnn_run.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_feed.argtypes = [ctypes.c_void_p] * 3
     lib.ebnn_argmax.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores.restype = ctypes.POINTER(ctypes.c_int32)
@@ -163,6 +174,27 @@ class CEngine:
         outputs: list[bytes] = []
         self._run(np.frombuffer(buf, np.uint8), lambda _, _k, data, n: outputs.append(ctypes.string_at(data, n)))
         return outputs
+
+    def feed(self, rows: Iterable[bytes]) -> np.ndarray:
+        """int32 (K,) scores of an input that comes row by row, each filled up to whole bytes.
+
+        Raises:
+            ValueError: rows of another size, too few or too many of them.
+        """
+        window = np.zeros(self.net.window_size // 4, np.uint32)
+        state = _Feed(window.ctypes.data)
+        missing = self.net.input.size[0]
+        for row in rows:
+            if len(row) != self.net.row_size or missing == 0:
+                raise ValueError(f"got a row of {len(row)} bytes; {missing} of {self.net.row_size} bytes are missing")
+            data = np.frombuffer(row, np.uint8)
+            job = _Job(self._blob.ctypes.data, self._arena.ctypes.data, self._arena.nbytes, data.ctypes.data)
+            missing = self._lib.ebnn_feed(ctypes.byref(self.net), ctypes.byref(job), ctypes.byref(state))
+            if missing < 0:
+                raise error_of(missing, self._blob.tobytes())
+        if missing:
+            raise ValueError(f"{missing} rows of the input are missing")
+        return self._scores()
 
     def selftest(self) -> bool:
         """Whether the self-test input gives the scores that the exporter saw."""

@@ -13,7 +13,7 @@ import math
 from ebnn import bits, ops
 from ebnn.format import RECORD, Model, encode
 from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, value_bytes
-from ebnn.network import Node
+from ebnn.network import Network, Node
 from ebnn.plan import kernel_name
 from ebnn.tables import Table, plain
 
@@ -26,7 +26,8 @@ def describe(model: Model) -> dict:
     The sizes are those of the file that ``format.encode`` writes.
 
     Returns:
-        A dict with ``format`` ("major.minor"), ``input`` (shape, dtype, bytes), ``labels``, ``selftest``
+        A dict with ``format`` ("major.minor"), ``input`` (shape, dtype, bytes), ``feed`` (``row_bytes`` at once,
+        ``window_rows`` and ``window_bytes`` that are kept, where the input comes row by row), ``labels``, ``selftest``
         (seed, crc), ``layers`` and ``totals``. A layer has its geometry, the engine's ``kernel`` for
         it (``plan.kernel_name``), the number of ``weights``, ``bytes``
         in the file (record, weights, thresholds - or offsets -, flips, total: padding included),
@@ -41,6 +42,7 @@ def describe(model: Model) -> dict:
     return {
         "format": f"{ops.FORMAT_MAJOR}.{ops.FORMAT_MINOR}",
         "input": {**_value(network.input), "bytes": value_bytes(network.input)},
+        "feed": _feed(network),
         "labels": list(network.labels),
         "selftest": {"seed": model.selftest.seed, "crc": model.selftest.crc},
         "layers": layers,
@@ -114,14 +116,39 @@ def _arena(model: Model, index: int) -> dict:
     source = network.values[network.nodes[index].inputs[0]]
     output = value_bytes(network.values[index + 1])
     offset, scratch = plan.scratch[index]
-    touched = (value_bytes(source) if source.id else 0) + output + scratch
+    blocks = [(plan.outputs[index], output), (offset, scratch)]
+    if source.id:
+        blocks.append((plan.outputs[source.id - 1], value_bytes(source)))
     return {
         "output_offset": plan.outputs[index],
         "output_bytes": output,
         "scratch_offset": offset,
         "scratch_bytes": scratch,
-        "share": touched / plan.arena_size,
+        "share": _covered(blocks) / plan.arena_size,
     }
+
+
+def _covered(blocks: list[tuple[int, int]]) -> int:
+    """Bytes that (offset, size) blocks cover: an output may lie over rows of its input."""
+    total, end = 0, 0
+    for offset, size in sorted(blocks):
+        total += max(0, offset + size - max(end, offset))
+        end = max(end, offset + size)
+    return total
+
+
+def _feed(network: Network) -> dict:
+    """What ``ebnn_feed`` takes at once and keeps of an input that comes row by row."""
+    height, width, channels = network.input.shape
+    first, others = network.nodes[0], network.nodes[1:]
+    row = width * (8 * channels if network.input.dtype == "u8" else bits.pixel_stride(channels))
+    rows = (
+        height
+        if first.spec.source == "dense" or any(0 in node.inputs for node in others)
+        else min(height, first.geometry.kernel[0])
+    )
+    window = -(-value_bytes(network.input) // 4) if rows == height else bits.row_words(row) * rows
+    return {"row_bytes": -(-row // 8), "window_rows": rows, "window_bytes": 4 * window}
 
 
 # --- work ---
@@ -205,7 +232,7 @@ def render_text(facts: dict) -> str:
 
 def summary(facts: dict) -> str:
     """Format, size, input, memory, labels: a line each."""
-    totals, source = facts["totals"], facts["input"]
+    totals, source, feed = facts["totals"], facts["input"], facts["feed"]
     names = ", ".join(plain(name) for name in facts["labels"]) or "none"
     return "\n".join(
         [
@@ -213,6 +240,7 @@ def summary(facts: dict) -> str:
             f" ({totals['model_bytes_without_labels']:,} without labels),"
             f" self-test seed {facts['selftest']['seed']:#010x}",
             f"input   {_shape(source)}, {source['bytes']:,} bytes, which stay with the caller",
+            f"feed    row by row ({feed['row_bytes']:,} bytes) it takes {feed['window_bytes']:,} bytes instead",
             f"arena   {totals['arena_bytes']:,} bytes: all memory that changes during a run",
             f"labels  {names}",
         ]

@@ -121,9 +121,7 @@ def _params(node: Node) -> bytes:
     if node.weights is None:
         return b""
     plus = node.weights > 0
-    packed = (
-        bits.pack_maps(plus) if node.spec.input == "bits" else bits.pack_rows(plus.reshape(node.filters, -1))
-    )
+    packed = bits.pack_maps(plus) if node.spec.input == "bits" else bits.pack_rows(plus.reshape(node.filters, -1))
     numbers = node.thresholds if node.offsets is None else node.offsets
     parts = [packed.tobytes(), _words(numbers.astype("<i4" if _is_wide(node) else "<i2").tobytes())]
     if node.flips is not None:
@@ -142,7 +140,7 @@ def refuse(code: str, detail: str = "") -> ModelError:
 def version_text(major: int, minor: int) -> str:
     """The sentence for a model of another format version, the same on host and device."""
     ours = f"{ops.FORMAT_MAJOR}.{ops.FORMAT_MINOR}"
-    return f"model format {major}.{minor}, this ebnn reads up to {ours}: update the firmware or export again"
+    return f"model format {major}.{minor}, this ebnn reads {ours}: update the firmware or export again"
 
 
 def decode(blob: bytes) -> Model:
@@ -241,7 +239,7 @@ class _Reader:
             raise refuse("TRUNCATED", f"{len(blob)} bytes")
         if blob[:4] != ops.MAGIC:
             raise refuse("MAGIC")
-        if blob[4] != ops.FORMAT_MAJOR or blob[5] > ops.FORMAT_MINOR:
+        if (blob[4], blob[5]) != (ops.FORMAT_MAJOR, ops.FORMAT_MINOR):
             raise ModelError("VERSION", version_text(blob[4], blob[5]))
         total, crc = struct.unpack_from("<2I", blob, 8)
         if total != len(blob):
@@ -323,7 +321,7 @@ class _Reader:
         for start, length in ((record.output, value_bytes(value)), (record.scratch, size)):
             if start % 4 or start + length > self.arena_size:
                 raise refuse("ARENA", where)
-        needed = scratch_bytes(record.op, source, record.geometry)
+        needed = scratch_bytes(record.op, source, record.geometry, record.filters)
         if size < needed:
             raise refuse("ARENA", f"{where}: {size} bytes of scratch, needs {needed}")
 

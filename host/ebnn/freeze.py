@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import zlib
 
-_MODULE = '''\
+_MODULE = """\
 # {origin}
 # {size} bytes, CRC-32 {crc:#010x}. Freeze this module into the firmware: the bytes then stay in flash.
 _DATA = (
 {lines}
 )
 model = {expression}
-'''
+"""
 
 _HEADER = """\
 // {origin}

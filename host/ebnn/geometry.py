@@ -127,9 +127,7 @@ def window_fault(what: str, window: Pair, stride: Pair, pad: Sides) -> str | Non
 def geometry_fault(op: Op, source: Value, geometry: Geometry, filters: int) -> str | None:
     """Why an operator cannot run on ``source`` with this geometry, or None."""
     g = geometry
-    fault = window_fault("kernel", g.kernel, g.stride, g.pad) or window_fault(
-        "pool", g.pool, g.pool_stride, g.pool_pad
-    )
+    fault = window_fault("kernel", g.kernel, g.stride, g.pad) or window_fault("pool", g.pool, g.pool_stride, g.pool_pad)
     if fault:
         return fault
     size = conv_size(op, source, g)

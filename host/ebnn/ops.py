@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORMAT_MAJOR = 0
-FORMAT_MINOR = 2
+FORMAT_MINOR = 3
 MAGIC = b"EBNN"
 
 HEADER_SIZE = 40
@@ -34,16 +34,16 @@ LANES_TILE_BYTES = 128
 LANES_SUM_BYTES = 32
 LANES_TABLE_BYTES = 1024
 LANES_CHUNK_MAX = 7
-LANES_TAPS_MAX = 32767
-LANES_REACH_MAX = 32767  # rows and columns that its 16-bit positions reach
-LANES_FILTERS_MIN = 8  # for fewer the tables are not worth their while; the exporter decides, not the engine
+LANES_TAPS_MAX = 32766
+LANES_FILTERS_MIN = 2  # for fewer the tables are not worth their while; the exporter decides, not the engine
 
-# The same for convolution of bytes (usermod/ebnn/engine/ebnn_bytes.c).
+# The same for convolution of bytes (usermod/ebnn/engine/ebnn_bytes.c): its table is of one group of four taps, or of
+# four groups.
 BYTES_TILE = 4
 BYTES_SUM_BYTES = 8
-BYTES_TABLE_BYTES = 1024
+BYTES_GROUP_BYTES = 128
+BYTES_GROUPS = 4
 BYTES_TAPS_MAX = 128
-BYTES_FILTERS_MIN = 4
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ DTYPES = {"bits": 0, "u8": 1, "i32": 2}
 ERRORS = (
     ("TRUNCATED", "model is truncated"),
     ("MAGIC", "not an ebnn model"),
-    ("VERSION", "model format is newer than this ebnn: update the firmware or export again"),
+    ("VERSION", "model format is not the one that this ebnn reads: update the firmware or export again"),
     ("SIZE", "model is longer than its header says"),
     ("CRC", "model is damaged: its checksum does not match"),
     ("HEADER", "model header is invalid"),
@@ -129,10 +129,10 @@ def render_header() -> str:
         ("LANES_TABLE_BYTES", f"{LANES_TABLE_BYTES}U"),
         ("LANES_CHUNK_MAX", f"{LANES_CHUNK_MAX}U"),
         ("LANES_TAPS_MAX", f"{LANES_TAPS_MAX}U"),
-        ("LANES_REACH_MAX", f"{LANES_REACH_MAX}U"),
         ("BYTES_TILE", f"{BYTES_TILE}U"),
         ("BYTES_SUM_BYTES", f"{BYTES_SUM_BYTES}U"),
-        ("BYTES_TABLE_BYTES", f"{BYTES_TABLE_BYTES}U"),
+        ("BYTES_GROUP_BYTES", f"{BYTES_GROUP_BYTES}U"),
+        ("BYTES_GROUPS", f"{BYTES_GROUPS}U"),
         ("BYTES_TAPS_MAX", f"{BYTES_TAPS_MAX}U"),
         *((f"DTYPE_{name.upper()}", code) for name, code in DTYPES.items()),
     ]

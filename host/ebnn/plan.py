@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ebnn import ops
 from ebnn.bits import pixel_stride
 from ebnn.errors import NetworkError
-from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, value_bytes
+from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, output_shape, value_bytes
 from ebnn.network import Network, Node
 from ebnn.ops import Op
 
 MAX_SCRATCH = 4 * 65535
 FITS = ("small", "balanced", "fast")
+SEARCH_STEPS = 2000  # of a search for places; a network without branches takes one a value
 
 
 @dataclass(frozen=True)
@@ -31,76 +33,78 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """A piece of memory that is needed from node ``first`` to node ``last``."""
+class Limit:
+    """Most speed within so many bytes: of the whole arena, or of each node's scratch."""
 
-    size: int
-    first: int
-    last: int
+    arena: int | None = None
+    scratch: int | None = None
 
 
-def scratch_bytes(op: Op, source: Value, geometry: Geometry) -> int:
-    """Scratch that the plain engine needs for a node (docs/SPEC.md, section 5)."""
-    if op.source == "conv" and source.dtype == "u8":
-        return -(-filter_taps(op, source, geometry) // 4) * 4
-    gathers = op.source == "conv" or (op.source == "dense" and source.id == 0)
-    return filter_bytes(op, source, geometry) if gathers and source.dtype == "bits" else 0
+Fit = str | Limit
 
 
 @dataclass(frozen=True)
-class TileScratch:
-    """Scratch of a kernel that does several positions at once: ``fixed`` bytes, and ``step`` a word of a chunk."""
+class Choice:
+    """A kernel for a node, and the scratch that it takes in bytes, a multiple of 4."""
 
-    fixed: int
-    step: int
-    words: int
-
-    def within(self, limit: int) -> int:
-        """The most that it makes use of within ``limit`` bytes; 0 where not even one word fits."""
-        words = min(self.words, (limit - self.fixed) // self.step)
-        return self.fixed + self.step * words if words > 0 else 0
+    kernel: str
+    scratch: int
 
 
-def tile_scratch(op: Op, source: Value, geometry: Geometry, filters: int) -> TileScratch | None:
-    """What the engine's fast kernel for the node can use; None where there is none."""
-    taps = filter_taps(op, source, geometry)
-    row = filter_bytes(op, source, geometry)
+def row_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> int:
+    """The start of the scratch: one row of the map before the pool (docs/SPEC.md, section 5)."""
+    if op.source != "conv" or not geometry.pools:
+        return 0
+    return -(-conv_size(op, source, geometry)[1] * pixel_stride(filters) // 32) * 4
+
+
+def scratch_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> int:
+    """Scratch that the plain engine needs for a node (docs/SPEC.md, section 5)."""
+    row = row_bytes(op, source, geometry, filters)
+    if op.source == "conv" and source.dtype == "u8":
+        return row + -(-filter_taps(op, source, geometry) // 4) * 4
+    gathers = op.source == "conv" or (op.source == "dense" and source.id == 0)
+    return row + (filter_bytes(op, source, geometry) if gathers and source.dtype == "bits" else 0)
+
+
+def choices(op: Op, source: Value, geometry: Geometry, filters: int) -> tuple[Choice, ...]:
+    """What the engine may run a node with, by scratch; the later the faster, where there are filters enough."""
+    plain = scratch_bytes(op, source, geometry, filters)
     if op.source != "conv":
-        return None
-    if source.dtype == "u8":
-        if taps > ops.BYTES_TAPS_MAX:
-            return None
-        patches = ops.BYTES_TILE * (-(-taps // 4) * 4) if any(geometry.pad) else 0
-        return TileScratch(ops.BYTES_SUM_BYTES * filters + patches, ops.BYTES_TABLE_BYTES, row // 4)
-    # The kernel keeps positions of the input in 16 bits.
-    reach = [size * stride for size, stride in zip(conv_size(op, source, geometry), geometry.stride, strict=True)]
-    if taps > ops.LANES_TAPS_MAX or max(reach) > ops.LANES_REACH_MAX:
-        return None
-    patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else ops.LANES_TILE * row
-    fixed = ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches
-    return TileScratch(fixed, ops.LANES_TABLE_BYTES, min(ops.LANES_CHUNK_MAX, row // 4))
+        return (Choice(op.source, plain),)
+    row, taps = row_bytes(op, source, geometry, filters), filter_taps(op, source, geometry)
+    found = []
+    if source.dtype == "u8" and taps <= ops.BYTES_TAPS_MAX:
+        fixed = row + ops.BYTES_SUM_BYTES * filters
+        found = [Choice("bytes", fixed + ops.BYTES_GROUP_BYTES * groups) for groups in (1, ops.BYTES_GROUPS)]
+    elif source.dtype == "bits" and taps <= ops.LANES_TAPS_MAX:
+        words = filter_bytes(op, source, geometry) // 4
+        patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else 4 * ops.LANES_TILE * words
+        fixed = row + ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches
+        chunks = range(1, min(ops.LANES_CHUNK_MAX, words) + 1)
+        found = [Choice("lanes", fixed + ops.LANES_TABLE_BYTES * chunk) for chunk in chunks]
+    # The engine asks for the plain kernel's scratch in any case.
+    return (Choice("plain", plain), *(Choice(c.kernel, max(c.scratch, plain)) for c in found))
 
 
 def kernel_name(node: Node, source: Value, scratch: int) -> str:
-    """The kernel that the engine takes for a node with so many bytes of scratch: lanes, bytes, plain, dense or pool."""
-    if node.spec.source != "conv":
-        return node.spec.source
-    tile = tile_scratch(node.spec, source, node.geometry, node.filters)
-    if tile is None or scratch < tile.fixed + tile.step:
-        return "plain"
-    return "bytes" if source.dtype == "u8" else "lanes"
+    """The kernel that the engine takes for a node with so many bytes of scratch: lanes, bytes, plain, dense or pool.
+
+    An engine that was built without a kernel, or for a core that counts bits with an instruction, takes ``plain``.
+    """
+    found = choices(node.spec, source, node.geometry, node.filters)
+    return [c for c in found if c.scratch <= scratch][-1].kernel
 
 
-def _node_scratch(network: Network, node: Node, fit: str | int) -> int:
-    """Scratch of a node under a fit."""
+def _worth(network: Network, node: Node) -> tuple[Choice, ...]:
+    """What a node may run with, each choice faster than the one before and with more scratch."""
     source = network.values[node.inputs[0]]
-    plain = scratch_bytes(node.spec, source, node.geometry)
-    tile = tile_scratch(node.spec, source, node.geometry, node.filters)
-    fewest = ops.BYTES_FILTERS_MIN if source.dtype == "u8" else ops.LANES_FILTERS_MIN
-    if tile is None or fit == "small" or node.filters < fewest:
-        return plain
-    limits = {"balanced": tile.fixed + tile.step, "fast": tile.fixed + tile.step * tile.words}
-    return max(plain, tile.within(limits.get(fit, fit)))
+    plain, *others = choices(node.spec, source, node.geometry, node.filters)
+    if plain.scratch > MAX_SCRATCH:
+        raise NetworkError(f"{node.name or node.op}: {plain.scratch} bytes of scratch, at most {MAX_SCRATCH}")
+    if source.dtype == "bits" and node.filters < ops.LANES_FILTERS_MIN:
+        others = []
+    return (plain, *(c for c in others if c.scratch <= MAX_SCRATCH))
 
 
 def _last_use(network: Network, value: int) -> int:
@@ -109,50 +113,154 @@ def _last_use(network: Network, value: int) -> int:
     return max([value - 1, *readers])
 
 
-def _place(blocks: list[_Block]) -> list[int]:
-    """Offsets by greedy first fit, largest blocks first: the usual offline heuristic for tensor arenas."""
-    placed: dict[int, int] = {}
-    for index in sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, i)):
-        block = blocks[index]
-        rivals = sorted(
-            (offset, blocks[other].size)
-            for other, offset in placed.items()
-            if blocks[other].first <= block.last and block.first <= blocks[other].last
-        )
-        start = 0
-        for offset, size in rivals:
-            if start + block.size <= offset:
-                break
-            start = max(start, offset + size)
-        placed[index] = start
-    return [placed[index] for index in range(len(blocks))]
+def _round(size: int) -> int:
+    return -(-size // 4) * 4
 
 
-def make_plan(network: Network, fit: str | int = "small") -> Plan:
+def rows_between(network: Network, node: Node) -> int | None:
+    """How far before its input the output of a node may begin at most, in bytes; None where they must lie apart.
+
+    The engine makes the rows of a convolution or pool from the top. Before it begins with a row of the map, it has
+    written output rows up to the last one whose window holds that row, and will read no input above the kernel there.
+    """
+    source = network.values[node.inputs[0]]
+    if node.spec.source == "dense" or source.id == 0 or _last_use(network, source.id) != node.inputs[0]:
+        return None
+    geometry = node.geometry
+    height, width, channels = output_shape(node.spec, source, geometry, node.filters)
+    stride, top = (1, 0) if node.spec.source == "pool" else (geometry.stride[0], geometry.pad[0])
+    out_row, in_row = width * pixel_stride(channels), source.shape[1] * pixel_stride(source.shape[2])
+    gap = 0
+    for row in range(height):
+        first = max(0, row * geometry.pool_stride[0] - geometry.pool_pad[0])
+        reads_from = max(0, first * stride - top)
+        if reads_from < source.shape[0]:
+            gap = max(gap, -(-(row + 1) * out_row // 32) * 4 - reads_from * in_row // 8)
+    return _round(gap)
+
+
+class _Layout:
+    """Places for the outputs of a network in an arena, and the room that they leave for each node's scratch."""
+
+    def __init__(self, network: Network):
+        self.nodes = network.nodes
+        self.sizes = [_round(value_bytes(network.values[k + 1])) for k in range(len(network.nodes))]
+        self.last = [_last_use(network, k + 1) for k in range(len(network.nodes))]
+        self.gaps = [rows_between(network, node) for node in network.nodes]
+
+    def bound(self, scratch: list[int]) -> int:
+        """No arena can be smaller: what lives during some node, with its scratch."""
+        return max(self._live_bytes(k) + scratch[k] for k in range(len(self.nodes)))
+
+    def _live_bytes(self, k: int) -> int:
+        live = [v for v in range(k + 1) if self.last[v] >= k]
+        total = sum(self.sizes[v] for v in live)
+        gap = self.gaps[k]
+        return total if gap is None else total - max(0, self.sizes[k] - gap)
+
+    def _apart(self, first: int, place: int, second: int, other: int) -> bool:
+        """Whether the output of node ``second`` at ``other`` spares that of ``first`` at ``place``."""
+        if other + self.sizes[second] <= place or place + self.sizes[first] <= other:
+            return True
+        gap = self.gaps[second]
+        return gap is not None and self.nodes[second].inputs[0] == first + 1 and other + gap <= place
+
+    def _candidates(self, k: int, places: list[int], arena: int) -> list[int]:
+        """Where the output of node ``k`` may lie, beside what lives: at an end, next to another, or over its input."""
+        rivals = [v for v in range(k) if self.last[v] >= k]
+        size, gap, source = self.sizes[k], self.gaps[k], self.nodes[k].inputs[0] - 1
+        ends = {0, arena - size}
+        ends |= {places[v] + self.sizes[v] for v in rivals} | {places[v] - size for v in rivals}
+        if gap is not None:
+            ends.add(places[source] - gap)
+        fits = [p for p in ends if 0 <= p <= arena - size and all(self._apart(v, places[v], k, p) for v in rivals)]
+        return sorted(fits, key=lambda p: (p != 0, p != arena - size, p))
+
+    def room(self, k: int, places: list[int], arena: int) -> tuple[int, int]:
+        """(offset, size) of the largest piece that no value takes which lives during node ``k``."""
+        live = sorted((places[v], places[v] + self.sizes[v]) for v in range(k + 1) if self.last[v] >= k)
+        best, start = (0, 0), 0
+        for low, high in [*live, (arena, arena)]:
+            if low - start > best[1]:
+                best = (start, low - start)
+            start = max(start, high)
+        return best
+
+    def place(self, scratch: list[int], arena: int) -> list[int] | None:
+        """Offsets of all outputs such that each node has room for its scratch; None where the search finds none."""
+        steps = iter(range(SEARCH_STEPS))
+        return next(self._extend([], scratch, arena, steps), None)
+
+    def _extend(self, places: list[int], scratch: list[int], arena: int, steps: Iterator[int]) -> Iterator[list[int]]:
+        k = len(places)
+        if k == len(self.nodes):
+            yield places
+            return
+        for place in self._candidates(k, places, arena):
+            if next(steps, None) is None:
+                return
+            if self.room(k, [*places, place], arena)[1] >= scratch[k]:
+                yield from self._extend([*places, place], scratch, arena, steps)
+
+    def smallest(self, scratch: list[int]) -> tuple[int, list[int]]:
+        """(bytes, offsets) of the smallest arena that the search finds."""
+        low, high = self.bound(scratch), sum(self.sizes) + max(scratch)
+        best = (high, self.place(scratch, high) or [sum(self.sizes[:k]) for k in range(len(self.sizes))])
+        while low < best[0]:
+            middle = (low + best[0]) // 8 * 4
+            places = self.place(scratch, middle)
+            if places is None:
+                low = middle + 4
+            else:
+                best = (middle, places)
+        return best
+
+
+def _wanted(options: list[tuple[Choice, ...]], fit: Fit) -> list[int]:
+    """Scratch that the arena must have room for."""
+    if isinstance(fit, Limit):
+        most = fit.scratch or 0
+        return [max([found[0].scratch, *(c.scratch for c in found if c.scratch <= most)]) for found in options]
+    if fit == "balanced":
+        # A convolution of bytes gains several times from little scratch; one of bits less than twice from much.
+        return [next((c for c in found if c.kernel == "bytes"), found[0]).scratch for found in options]
+    return [found[0 if fit == "small" else -1].scratch for found in options]
+
+
+def _arena(layout: _Layout, options: list[tuple[Choice, ...]], fit: Fit) -> tuple[int, list[int]]:
+    """(bytes, offsets of the outputs) of the arena."""
+    arena, places = layout.smallest(_wanted(options, fit))
+    if isinstance(fit, str) or fit.arena is None:
+        return arena, places
+    if arena > fit.arena:
+        raise NetworkError(f"the network needs {arena} bytes of arena, the limit is {fit.arena}")
+    most = layout.smallest(_wanted(options, "fast"))
+    if most[0] <= fit.arena:
+        return most
+    whole = fit.arena // 4 * 4
+    return whole, layout.place(_wanted(options, "small"), whole) or places
+
+
+def make_plan(network: Network, fit: Fit = "small") -> Plan:
     """Lay out the outputs and the scratch of every node.
+
+    Each node then gets the most scratch of which it can make use in what the arena has left.
 
     Args:
         network: what to lay out.
-        fit: ``small`` gives each node what the plain kernels need, ``balanced`` the least with which the fast kernels
-            run, ``fast`` all that they can use; a number: the fast kernels within so many bytes of scratch a node.
+        fit: ``small`` wants the smallest arena, ``balanced`` the smallest one in which convolutions of bytes run on
+            their fast kernel, ``fast`` one in which each node has all that it can use; or a limit.
 
     Raises:
-        NetworkError: a node needs more scratch than a record can say.
+        NetworkError: a node needs more scratch than a record can say, or the network more arena than the limit.
     """
-    nodes = range(len(network.nodes))
-    outputs = [
-        _Block(-(-value_bytes(network.values[k + 1]) // 4) * 4, k, _last_use(network, k + 1)) for k in nodes
-    ]
-    scratch = [_Block(_node_scratch(network, node, fit), k, k) for k, node in enumerate(network.nodes)]
-    for node, block in zip(network.nodes, scratch, strict=True):
-        if block.size > MAX_SCRATCH:
-            raise NetworkError(f"{node.name or node.op}: {block.size} bytes of scratch, at most {MAX_SCRATCH}")
-    offsets = _place(outputs + scratch)
-    blocks = outputs + scratch
-    size = max(offset + block.size for offset, block in zip(offsets, blocks, strict=True))
-    places = offsets[len(outputs) :]
-    return Plan(
-        tuple(offsets[: len(outputs)]),
-        tuple((place if block.size else 0, block.size) for place, block in zip(places, scratch, strict=True)),
-        size,
-    )
+    options = [_worth(network, node) for node in network.nodes]
+    layout = _Layout(network)
+    arena, places = _arena(layout, options, fit)
+    most = fit.scratch if isinstance(fit, Limit) and fit.scratch is not None else arena
+    found = []
+    for k, choice in enumerate(options):
+        offset, room = layout.room(k, places, arena)
+        size = max([choice[0].scratch, *(c.scratch for c in choice if c.scratch <= min(room, most))])
+        found.append((offset if size else 0, size))
+    return Plan(tuple(places), tuple(found), arena)

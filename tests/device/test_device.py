@@ -11,11 +11,13 @@ import built
 import make_golden
 from ebnn import ops
 from ebnn.board.session import RemoteError, Session
+from ebnn.cengine import CEngine
 from ebnn.format import SelfTest, decode, encode
 from ebnn.geometry import Value
 from ebnn.network import Network, dense_node
 from ebnn.sim import Simulator
 from evil.table import mended, rows
+from exact import rows_of
 from vectors import Case
 
 SMALL = {"unix": 4000, "mps2-an385": 4000, "microbit": 700}  # bytes of a case that the board's heap can take
@@ -59,6 +61,13 @@ def test_golden_cases(device: Session) -> None:
 
 def test_random_networks(device: Session, random_cases: list[Case]) -> None:
     cases = small(device, random_cases)[:40]
+    for case in cases:
+        check_case(device, case)
+    assert len(cases) > 10
+
+
+def test_outputs_over_their_inputs(device: Session, tight_cases: list[Case]) -> None:
+    cases = small(device, tight_cases[::-1])[:40]
     for case in cases:
         check_case(device, case)
     assert len(cases) > 10
@@ -126,6 +135,102 @@ print([label] + list(out))
     assert device.exec(code).strip() == str([run.prediction, *run.scores])
 
 
+def load_rows(device: Session, case: Case) -> list[bytes]:
+    """Make ``m`` of a case, and ``r``, the rows of its first input in one buffer; the rows."""
+    rows = rows_of(decode(case.blob).network.input, case.runs[0].data)
+    device.exec(f"m = r = v = x = a = b = None\ngc.collect()\nm = ebnn.Model({case.blob!r})\nr = {b''.join(rows)!r}")
+    return rows
+
+
+def fed_cases(device: Session, random_cases: list[Case]) -> list[Case]:
+    """Cases of both dtypes whose inputs have more than one row; of some only rows are kept, of others the input."""
+    cases = small(device, [*make_golden.load(), *random_cases[:150]])
+    several = [case for case in cases if decode(case.blob).network.input.shape[0] > 1]
+    return several[:: max(1, len(several) // 40)]
+
+
+def test_feed_gives_what_infer_gives(device: Session, random_cases: list[Case]) -> None:
+    device.exec(
+        "def fed(k):\n    n = k * m.row_size\n    return [m.feed(v[i:i + n]) for i in range(0, len(r), n)]",
+    )
+    kinds = set()
+    for case in fed_cases(device, random_cases):
+        rows, prediction = load_rows(device, case), case.runs[0].prediction
+        net = CEngine(case.blob).net
+        kinds.add((net.input.dtype, net.window_size < net.input_size))
+        device.exec("v = memoryview(r)")
+        found = device.eval(f"(m.infer({case.runs[0].data!r}), m.row_size, m.window_size)")
+        assert found == (prediction, len(rows[0]), net.window_size)
+        for count in {1, 2, len(rows) - 1, len(rows)} - {0}:
+            calls = -(-len(rows) // count)
+            assert device.eval(f"fed({count})") == [None] * (calls - 1) + [prediction], (case.name, count)
+    assert len(kinds) == 4, "both dtypes, with a window of rows and with the whole input"
+
+
+def test_feed_gives_the_scores(device: Session) -> None:
+    case = next(case for case in make_golden.load() if case.name == "conv_u8_pool_padded")
+    rows, scores = load_rows(device, case), case.runs[0].scores
+    device.exec(f"n = m.row_size\nout = array('i', [77] * {len(scores)})")
+    assert device.eval("(m.feed(r[:-n], out), list(out))") == (None, [77] * len(scores))
+    assert device.eval("(m.feed(r[-n:], out), list(out))") == (case.runs[0].prediction, scores)
+    assert len(rows) > 2
+
+
+def test_feed_begins_anew_after_a_run_or_an_error(device: Session) -> None:
+    case = next(case for case in make_golden.load() if case.name == "conv_bits_plain")
+    load_rows(device, case)
+    first, second = case.runs[0], case.runs[1]
+    device.exec(f"n = m.row_size\nx = {second.data!r}")
+    for between in ("m.infer(x)", "m.scores(x)", "m.trace(x)", "m.selftest()"):
+        assert device.eval(f"(m.feed(r[:2 * n]), ({between}, m.feed(r))[1])") == (None, first.prediction)
+    assert device.eval("(m.feed(r[:n]), m.infer(x))") == (None, second.prediction)
+    assert raised(device, "m.feed(r + r[:n])").startswith("ValueError: rows must be 1 to ")
+    assert raised(device, "m.trace(x, lambda: m.feed(r))") == "RuntimeError: busy"
+    assert device.eval("m.feed(r)") == first.prediction
+
+
+def test_feed_of_wrong_rows_gets_a_sentence_and_the_input_goes_on(device: Session) -> None:
+    case = next(case for case in make_golden.load() if case.name == "conv_u8_plain")
+    rows = load_rows(device, case)
+    height, size = len(rows), len(rows[0])
+    classes = len(case.runs[0].scores)
+    device.exec("n = m.row_size\nassert m.feed(r[:n]) is None")
+    sentence = f"ValueError: rows must be 1 to {height - 1} times {size} bytes, got "
+    wrong = {
+        "m.feed(b'')": sentence + "0",
+        "m.feed(r[:n - 1])": sentence + str(size - 1),
+        "m.feed(r[:n + 1])": sentence + str(size + 1),
+        "m.feed(r)": sentence + str(height * size),
+        "m.feed(7)": "TypeError: rows must be bytes or a buffer, got int",
+        "m.feed(r[n:], [1])": "TypeError: object with buffer protocol required",
+        "m.feed(r[n:], bytearray(8))": "TypeError: out must be array('i')",
+        "m.feed(r[n:], array('i', [0] * 99))": f"ValueError: out must have {classes} items, got 99",
+    }
+    assert {code: raised(device, code) for code in wrong} == wrong
+    assert device.eval("m.feed(r[n:])") == case.runs[0].prediction
+
+
+@pytest.mark.parametrize("name", ["conv_u8_stride", "conv_bits_c9", "dense_bits_input"])
+def test_feed_allocates_nothing_after_the_first_row(device: Session, name: str) -> None:
+    case = next(case for case in make_golden.load() if case.name == name)
+    rows = load_rows(device, case)
+    code = f"""
+import micropython
+rows = {rows!r}
+out = array("i", [0] * {len(case.runs[0].scores)})
+for row in rows:
+    m.feed(row)
+micropython.heap_lock()
+try:
+    for row in rows:
+        label = m.feed(row, out)
+finally:
+    micropython.heap_unlock()
+print([label] + list(out))
+"""
+    assert device.exec(code).strip() == str([case.runs[0].prediction, *case.runs[0].scores])
+
+
 def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> None:
     pixels = Value(0, (28, 28, 1), "u8")
     network = Network(pixels, (dense_node("dense_u8_scores", 0, np.ones((2, 28, 28, 1)), offsets=[0, 1]),))
@@ -149,7 +254,7 @@ def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> N
 def test_newer_format(device: Session) -> None:
     blob = built.frozen_case().blob
     device.exec(f"b = bytearray({blob[:64]!r})\nb[4] = 1\nb[5] = 3")
-    text = "ValueError: model format 1.3, this ebnn reads up to 0.2: update the firmware or export again"
+    text = "ValueError: model format 1.3, this ebnn reads 0.3: update the firmware or export again"
     assert raised(device, "ebnn.Model(b)") == text
 
 

@@ -15,6 +15,12 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, of the engine for a core that counts bits with an instruction."""
+    return driver.build_driver(tmp_path_factory.mktemp("counting"), driver.COUNTING)
+
+
+@pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The driver compiled for size, as for a device."""
     return driver.build_driver(tmp_path_factory.mktemp("small"), driver.SMALL)

@@ -101,6 +101,65 @@ static void run_aligned(const case_t *c, const block_t *input, trace_t *trace) {
     }
 }
 
+static uint32_t row_bits(const ebnn_value_t *in) {
+    uint32_t stride = 1;
+    while (stride < in->channels && stride < 32) {
+        stride *= 2;
+    }
+    stride = stride < in->channels ? (in->channels + 31U) / 32 * 32 : stride;
+    return in->width * (in->dtype == EBNN_DTYPE_U8 ? 8U * in->channels : stride);
+}
+
+// Row y of an input, bit by bit, where nothing but the row is.
+static block_t take_row(const case_t *c, const block_t *input, uint32_t y) {
+    block_t row = block_new(c->net.row_size, y % 4);
+    uint32_t bits = row_bits(&c->net.input);
+    CHECK((bits + 7) / 8 == c->net.row_size);
+    memset(row.bytes, 0, row.size);
+    for (uint32_t i = 0, place = y * bits; i < bits; i++, place++) {
+        row.bytes[i / 8] |= (uint8_t)((input->bytes[place / 8] >> place % 8 & 1) << i % 8);
+    }
+    return row;
+}
+
+// One input row by row; the engine's last answer.
+static int feed_input(const case_t *c, const block_t *input, ebnn_feed_t *state, ebnn_job_t *job) {
+    uint32_t height = c->net.input.height;
+    int rc = EBNN_OK;
+    memset(c->arena.bytes, 0xa5, c->arena.size);
+    for (uint32_t y = 0; y < height && rc >= 0; y++) {
+        block_t row = take_row(c, input, y);
+        job->input = row.bytes;
+        rc = ebnn_feed(&c->net, job, state);
+        CHECK(rc < 0 || rc == (int)(height - 1 - y));
+        CHECK(state->rows == (rc <= 0 ? 0 : y + 1));
+        free(row.base);
+    }
+    return rc;
+}
+
+// An input row by row gives what it gives in one piece, if `trace` says what that is: also after one that was stopped,
+// and after a whole one.
+static void run_fed(const case_t *c, const block_t *input, const trace_t *trace) {
+    block_t window = block_new(c->net.window_size, 0);
+    ebnn_feed_t state = { .window = window.bytes };
+    ebnn_job_t job = { .model = c->model.bytes, .arena = c->arena.bytes, .arena_size = c->arena.size };
+    ebnn_job_t stopped = job;
+    int polls = (int)(input->size % 5);
+    stopped.poll = stop;
+    stopped.ctx = &polls;
+    int rc = feed_input(c, input, &state, &stopped);
+    CHECK(rc == EBNN_E_STOPPED || (rc == EBNN_OK && polls >= 0));
+    for (int time = 0; time < 2; time++) {
+        trace_t again = { { 0 }, 0 };
+        job.trace = note;
+        job.ctx = &again;
+        CHECK(feed_input(c, input, &state, &job) == EBNN_OK);
+        CHECK(trace == NULL || memcmp(&again, trace, sizeof(again)) == 0);
+    }
+    free(window.base);
+}
+
 static void print_run(const case_t *c, uint32_t index, const trace_t *trace) {
     printf("case %u run %u nodes", (unsigned)c->number, (unsigned)index);
     for (uint32_t i = 0; i < trace->count; i++) {
@@ -125,6 +184,10 @@ static void check_caller_errors(const case_t *c, const void *input) {
     bad = job;
     bad.arena_size -= 1;
     CHECK(ebnn_run(&c->net, &bad) == EBNN_E_SPACE);
+    ebnn_feed_t state = { .window = NULL };
+    CHECK(ebnn_feed(&c->net, &bad, &state) == EBNN_E_SPACE);
+    state.window = c->arena.bytes + 2;
+    CHECK(ebnn_feed(&c->net, &job, &state) == EBNN_E_ALIGN);
     for (int polls = 0; polls < 3; polls++) {
         int left = polls;
         bad = job;
@@ -154,6 +217,7 @@ static void print_selftest(const case_t *c) {
     size_t length = 0;
     CHECK(ebnn_label(&c->net, c->model.bytes, c->net.classes, &length) == NULL);
     check_caller_errors(c, input.bytes);
+    run_fed(c, &input, NULL);
     free(input.base);
 }
 
@@ -163,6 +227,7 @@ static void run_changed_model(const case_t *c) {
     for (int pattern = 0; pattern < 256; pattern += 51) {
         memset(c->model.bytes, pattern, c->model.size);
         CHECK(run(c, input.bytes, NULL) == EBNN_OK);
+        run_fed(c, &input, NULL);
         for (uint32_t i = 0; i <= c->net.classes; i++) {
             size_t length = 0;
             const char *label = ebnn_label(&c->net, c->model.bytes, i, &length);
@@ -208,6 +273,7 @@ static void run_case(case_t *c) {
         if (rc == EBNN_OK) {
             CHECK(c->net.input_size == input.size);
             run_aligned(c, &input, &trace);
+            run_fed(c, &input, &trace);
             print_run(c, i, &trace);
         }
         free(input.base);

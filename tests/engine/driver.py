@@ -13,6 +13,7 @@ from vectors import Case, Run, pack_cases
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SMALL = ("-Os",)
+COUNTING = (*SANITIZED, "-DEBNN_HAS_POPCOUNT", "-DEBNN_WITHOUT_BYTES")  # every convolution on the plain kernel
 
 
 def build_driver(folder: Path, flags: tuple[str, ...]) -> Path:
@@ -25,9 +26,9 @@ def build_driver(folder: Path, flags: tuple[str, ...]) -> Path:
     return program
 
 
-def run_driver(program: Path, cases: list[Case]) -> list[str]:
-    """The lines that the driver prints for cases; fails with its messages where it does."""
-    done = subprocess.run([str(program)], input=pack_cases(cases), capture_output=True, timeout=300)
+def run_driver(program: Path, cases: list[Case], limit_s: int = 300) -> list[str]:
+    """The lines that the driver prints for cases; fails with its messages where it does, or after so many seconds."""
+    done = subprocess.run([str(program)], input=pack_cases(cases), capture_output=True, timeout=limit_s)
     text = done.stdout.decode()
     assert done.returncode == 0, f"{text[-2000:]}\n{done.stderr.decode()[-6000:]}"
     return text.splitlines()

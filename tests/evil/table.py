@@ -212,7 +212,7 @@ def _file_rows() -> Iterator[Damage]:
     yield Damage("major 255", "VERSION", put("B", 4, 255))
     yield Damage("minor above", "VERSION", put("B", 5, ops.FORMAT_MINOR + 1))
     yield Damage("minor 255", "VERSION", put("B", 5, 255))
-    yield Damage("minor below is read", None, put("B", 5, 0))
+    yield Damage("minor below", "VERSION", put("B", 5, ops.FORMAT_MINOR - 1))
     yield Damage("version before size", "VERSION", both(put("B", 5, 255), cut(-1)))
     yield Damage("header only", "TRUNCATED", cut(40))
     yield Damage("last byte missing", "TRUNCATED", cut(-1))

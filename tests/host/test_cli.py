@@ -14,6 +14,7 @@ import make_golden
 from ebnn import cli, read_model
 from ebnn.files import repo_root
 from ebnn.format import version_text
+from ebnn.plan import Limit, make_plan
 
 
 @pytest.fixture
@@ -41,7 +42,10 @@ def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture) -> None:
 
 def test_info(model: Path, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["info", str(model)]) == 0
-    assert "conv_u8_bits" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "conv_u8_bits" in said
+    # 14 bytes a row, of which the kernel spans three; a row of the window fills whole words.
+    assert "\nfeed    row by row (14 bytes) it takes 48 bytes instead\n" in said
     assert cli.main(["info", str(model.parent), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["totals"]["model_bytes"] == len(model.read_bytes())
 
@@ -88,6 +92,20 @@ def test_a_model_file_is_planned_again(model: Path, tmp_path: Path) -> None:
         assert cli.main(["export", str(model), "--out", str(tmp_path / name), *options]) == 0
         sizes[name] = read_model(tmp_path / name / "model.ebnn").plan.arena_size
     assert sizes["small"] < sizes["some"] <= sizes["fast"]
+
+
+def test_a_limit_of_the_arena(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    network, out = read_model(model).network, tmp_path / "out"
+    needed, most = (make_plan(network, fit).arena_size for fit in ("small", "fast"))
+    for limit in (needed, (needed + most) // 2, most + 1000):
+        assert cli.main(["export", str(model), "--out", str(out), "--arena", str(limit)]) == 0
+        plan = read_model(out / "model.ebnn").plan
+        assert plan == make_plan(network, Limit(arena=limit)) and plan.arena_size <= min(limit, most)
+    capsys.readouterr()
+    assert cli.main(["export", str(model), "--out", str(out), "--arena", str(needed - 1)]) == 1
+    assert f"needs {needed} bytes of arena, the limit is {needed - 1}" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(model), "--out", str(out), "--arena", str(most), "--fit", "fast"])
 
 
 def test_export_of_a_model_file(model: Path, tmp_path: Path) -> None:

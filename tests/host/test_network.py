@@ -10,7 +10,6 @@ import pytest
 from ebnn.errors import NetworkError
 from ebnn.geometry import Geometry, Value
 from ebnn.network import Network, Node, conv_node, dense_node, pool_node
-from ebnn.plan import make_plan
 
 BITS = Value(0, (4, 4, 2), "bits")
 BYTES = Value(0, (4, 4, 1), "u8")
@@ -129,9 +128,3 @@ def test_values_have_the_shapes_of_the_nodes() -> None:
 def test_numbers_that_are_no_integers_are_refused(offset: float) -> None:
     with pytest.raises(NetworkError, match="values must be int32"):
         scores(offsets=[offset, 0])
-
-
-def test_scratch_that_no_record_can_say_is_refused() -> None:
-    network = Network(Value(0, (1500, 1500, 1), "bits"), (scores(shape=(1500, 1500, 1)),))
-    with pytest.raises(NetworkError, match="dense_scores: 281252 bytes of scratch"):
-        make_plan(network)

@@ -25,6 +25,7 @@ typedef struct {
     void *copy; // the aligned copy of a misaligned model, or NULL
     uint32_t *arena; // our own arena, or NULL
     ebnn_node_t *nodes;
+    ebnn_feed_t *feed; // with its window behind it, or NULL
     ebnn_t net;
     bool busy;
 } ebnn_model_obj_t;
@@ -36,7 +37,7 @@ extern const mp_obj_type_t ebnn_type_model;
 static MP_NORETURN void raise_error(int error, const uint8_t *model) {
     if (error == EBNN_E_VERSION) {
         mp_raise_msg_varg(&mp_type_ValueError,
-            MP_ERROR_TEXT("model format %u.%u, this ebnn reads up to %u.%u: update the firmware or export again"),
+            MP_ERROR_TEXT("model format %u.%u, this ebnn reads %u.%u: update the firmware or export again"),
             (unsigned)model[4], (unsigned)model[5], EBNN_FORMAT_MAJOR, EBNN_FORMAT_MINOR);
     }
     mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), ebnn_error_text(error));
@@ -119,6 +120,7 @@ static mp_obj_t new_model(mp_obj_t blob, mp_obj_t arena) {
     self->data = info.buf;
     self->copy = NULL;
     self->arena = NULL;
+    self->feed = NULL;
     self->busy = false;
     self->nodes = m_new(ebnn_node_t, count);
     check_error(ebnn_open(&self->net, self->nodes, count, info.buf, info.len), info.buf);
@@ -186,10 +188,17 @@ static void check_in_place(const run_t *run) {
     }
 }
 
-// Ctrl-C and scheduled callbacks, once a row; may raise.
+// Ctrl-C and scheduled callbacks, once a row; may raise. Nothing moves where nothing was pending, and looking costs ten
+// times as much as asking.
 static int poll_vm(void *ctx) {
+    bool was_pending = MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL;
+#if MICROPY_ENABLE_SCHEDULER
+    was_pending = was_pending || MP_STATE_VM(sched_state) == MP_SCHED_PENDING;
+#endif
     mp_handle_pending(true);
-    check_in_place(ctx);
+    if (was_pending) {
+        check_in_place(ctx);
+    }
     return 0;
 }
 
@@ -207,8 +216,8 @@ static void trace_node(void *ctx, uint32_t node, const void *data, uint32_t size
     check_in_place(run);
 }
 
-// Run the engine; the scores stay in the arena, which is returned.
-static void *run_job(run_t *run, const void *input) {
+// Run the engine, on a whole input or (`feed`) on its next row; what it says. The arena is in *arena.
+static int run_job(run_t *run, const void *input, ebnn_feed_t *feed, void **arena) {
     ebnn_model_obj_t *self = run->self;
     if (self->busy) {
         mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("busy"));
@@ -224,21 +233,29 @@ static void *run_job(run_t *run, const void *input) {
     };
     run->job = &job;
     nlr_buf_t nlr;
+    if (feed == NULL && self->feed != NULL) {
+        self->feed->rows = 0; // this run takes the arena from an input that is fed
+    }
     self->busy = true;
     if (nlr_push(&nlr) != 0) {
         self->busy = false;
+        if (feed != NULL) {
+            feed->rows = 0;
+        }
         nlr_jump(nlr.ret_val);
     }
-    int rc = ebnn_run(&self->net, &job);
+    int rc = feed == NULL ? ebnn_run(&self->net, &job) : ebnn_feed(&self->net, &job, feed);
     nlr_pop();
     self->busy = false;
-    check_error(rc, job.model);
-    return job.arena;
+    *arena = job.arena;
+    return (int)check_error(rc, job.model);
 }
 
 static void *run_input(mp_obj_t self, mp_obj_t input) {
     run_t run = { .self = MP_OBJ_TO_PTR(self), .input = input };
-    return run_job(&run, input_data(&run, input));
+    void *arena;
+    run_job(&run, input_data(&run, input), NULL, &arena);
+    return arena;
 }
 
 static mp_obj_t model_infer(mp_obj_t self_in, mp_obj_t input) {
@@ -281,13 +298,61 @@ static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_scores_obj, 2, 3, model_scores);
 
+// State and window in one block, made at the first row; they stay, so that no later call allocates.
+static ebnn_feed_t *model_feed_state(ebnn_model_obj_t *self) {
+    if (self->feed == NULL) {
+        ebnn_feed_t *feed = m_malloc(sizeof(ebnn_feed_t) + self->net.window_size);
+        feed->window = feed + 1;
+        feed->rows = 0;
+        self->feed = feed;
+    }
+    return self->feed;
+}
+
+// feed(rows[, out]): one row of the input or several. None while rows are missing, then the index of the class.
+static mp_obj_t model_feed(size_t n_args, const mp_obj_t *args) {
+    ebnn_model_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    const ebnn_t *net = &self->net;
+    ebnn_feed_t *feed = model_feed_state(self);
+    if (n_args > 2) {
+        scores_buffer(net, args[2]);
+    }
+    int missing = net->input.height - (int)feed->rows;
+    void *arena = NULL;
+    size_t done = 0;
+    do {
+        mp_buffer_info_t info; // again for each row, because Python code may have run
+        get_buffer(args[1], &info, "rows must be bytes or a buffer");
+        if (info.len == 0 || info.len % net->row_size != 0 || info.len < done
+            || (info.len - done) / net->row_size > (size_t)missing) {
+            mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("rows must be 1 to %u times %u bytes, got %u"),
+                (unsigned)missing, (unsigned)net->row_size, (unsigned)info.len);
+        }
+        run_t run = { .self = self, .input = MP_OBJ_NULL };
+        missing = run_job(&run, (const uint8_t *)info.buf + done, feed, &arena);
+        done += net->row_size;
+        if (done == info.len) {
+            break;
+        }
+    } while (missing != 0);
+    if (missing != 0) {
+        return mp_const_none;
+    }
+    if (n_args > 2) {
+        memcpy(scores_buffer(net, args[2]), ebnn_scores(net, arena), 4 * net->classes);
+    }
+    return MP_OBJ_NEW_SMALL_INT(ebnn_argmax(net, arena));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_feed_obj, 2, 3, model_feed);
+
 static mp_obj_t model_trace(size_t n_args, const mp_obj_t *args) {
     run_t run = { .self = MP_OBJ_TO_PTR(args[0]), .input = args[1], .hook = n_args > 2 ? args[2] : MP_OBJ_NULL };
     run.trace = MP_OBJ_TO_PTR(mp_obj_new_tuple(run.self->net.node_count, NULL));
     for (size_t i = 0; i < run.self->net.node_count; i++) {
         run.trace->items[i] = mp_const_none;
     }
-    run_job(&run, input_data(&run, run.input));
+    void *arena;
+    run_job(&run, input_data(&run, run.input), NULL, &arena);
     return MP_OBJ_FROM_PTR(run.trace);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_trace_obj, 2, 3, model_trace);
@@ -297,7 +362,8 @@ static mp_obj_t model_selftest(mp_obj_t self_in) {
     uint8_t *input = m_new(uint8_t, self->net.input_size);
     ebnn_selftest_input(&self->net, input);
     run_t run = { .self = self, .input = MP_OBJ_NULL };
-    const void *arena = run_job(&run, input);
+    void *arena;
+    run_job(&run, input, NULL, &arena);
     m_del(uint8_t, input, self->net.input_size);
     return mp_obj_new_bool(ebnn_scores_crc(&self->net, arena) == self->net.selftest_crc);
 }
@@ -369,6 +435,12 @@ static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
         case MP_QSTR_arena_size:
             dest[0] = mp_obj_new_int_from_uint(self->net.arena_size);
             break;
+        case MP_QSTR_row_size:
+            dest[0] = mp_obj_new_int_from_uint(self->net.row_size);
+            break;
+        case MP_QSTR_window_size:
+            dest[0] = mp_obj_new_int_from_uint(self->net.window_size);
+            break;
         case MP_QSTR_size:
             dest[0] = mp_obj_new_int_from_uint(self->net.size);
             break;
@@ -392,6 +464,7 @@ static void model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind
 static const mp_rom_map_elem_t model_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_infer), MP_ROM_PTR(&model_infer_obj) },
     { MP_ROM_QSTR(MP_QSTR_scores), MP_ROM_PTR(&model_scores_obj) },
+    { MP_ROM_QSTR(MP_QSTR_feed), MP_ROM_PTR(&model_feed_obj) },
     { MP_ROM_QSTR(MP_QSTR_trace), MP_ROM_PTR(&model_trace_obj) },
     { MP_ROM_QSTR(MP_QSTR_selftest), MP_ROM_PTR(&model_selftest_obj) },
 };

@@ -11,7 +11,7 @@ from ebnn import read_model
 from ebnn.bundle import DEFAULT_FIT, MODEL_FILE
 from ebnn.errors import ConfigError
 from ebnn.format import read_blob
-from ebnn.plan import FITS, make_plan
+from ebnn.plan import FITS, Fit, Limit, make_plan
 
 
 def add_verbs(verbs: argparse._SubParsersAction) -> None:
@@ -37,15 +37,18 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
 
 
 def add_fit_option(parser: argparse.ArgumentParser) -> None:
-    """--fit and --scratch: memory for speed."""
+    """--fit, --arena and --scratch: memory for speed."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fit", choices=FITS, help=f"least memory, a compromise, most speed (default: {DEFAULT_FIT})")
+    group.add_argument("--arena", type=int, metavar="BYTES", help="most speed within so much arena")
     group.add_argument("--scratch", type=int, metavar="BYTES", help="most speed within so much scratch a layer")
 
 
-def chosen_fit(options: argparse.Namespace) -> str | int:
-    """What --fit or --scratch says, else the default."""
-    return options.scratch if options.scratch is not None else options.fit or DEFAULT_FIT
+def chosen_fit(options: argparse.Namespace) -> Fit:
+    """What --fit, --arena or --scratch says, else the default."""
+    if options.arena is None and options.scratch is None:
+        return options.fit or DEFAULT_FIT
+    return Limit(options.arena, options.scratch)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -98,10 +101,10 @@ def run_export(options: argparse.Namespace) -> None:
 
 
 def planned_again(blob: bytes, options: argparse.Namespace) -> bytes:
-    """The model file, with its memory laid out anew where --fit or --scratch asks for it."""
+    """The model file, with its memory laid out anew where one of --fit, --arena and --scratch asks for it."""
     from ebnn.format import decode, encode
 
-    if options.fit is None and options.scratch is None:
+    if (options.fit, options.arena, options.scratch) == (None, None, None):
         return blob
     model = decode(blob)
     return encode(model.network, model.selftest, make_plan(model.network, chosen_fit(options)))
@@ -153,4 +156,3 @@ def progress_line(total: int):
             print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
     return show
-

@@ -19,8 +19,11 @@ from ebnn.errors import ConfigError
 from ebnn.format import decode
 from ebnn.geometry import Geometry, Shape, Value, output_shape
 from ebnn.network import Network, Node, conv_node, dense_node, pool_node
-from ebnn.plan import FITS
+from ebnn.plan import FITS as PLAN_FITS
+from ebnn.plan import Fit, Limit
 from ebnn.sim import Simulator
+
+FITS = (*PLAN_FITS, "4096")  # a number: the most speed within so many bytes of arena; whole networks only
 
 BYTE_MEAN, BYTE_SPREAD = 127.5, 73.9  # of uniform bytes
 
@@ -160,16 +163,21 @@ def find(group: str, names: str | None = None) -> tuple[Case, ...]:
 
 
 def find_fits(names: str) -> tuple[str, ...]:
-    """Fits by name, joined by commas; ``all`` is every one.
+    """Fits by name, joined by commas; ``all`` is every one; a number is a limit of the arena in bytes.
 
     Raises:
         ConfigError: no such fit.
     """
     chosen = FITS if names == "all" else tuple(names.split(","))
     for name in chosen:
-        if name not in FITS:
+        if name not in FITS and not name.isdigit():
             raise ConfigError(f"no fit {name}; there are {', '.join(FITS)}, and all")
     return chosen
+
+
+def plan_fit(name: str) -> Fit:
+    """The plan's fit of a name."""
+    return Limit(arena=int(name)) if name.isdigit() else name
 
 
 def build_network(case: Case) -> Network:
@@ -228,7 +236,7 @@ def _thresholds(rng: np.random.Generator, source: Value, weights: np.ndarray, wi
 def prepare(case: Case, fit: str = "small") -> Prepared:
     """Build the model for a fit and simulate it (some tenths of a second, once)."""
     network = build_network(case)
-    blob = build_model(network, fit)
+    blob = build_model(network, plan_fit(fit))
     rng = np.random.default_rng(len(blob))
     elements = rng.integers(0, 256 if case.dtype == "u8" else 2, (1, *case.input))
     image = elements.astype(np.uint8) if case.dtype == "u8" else bits.pack_maps(elements.astype(bool))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ebnn.bundle import DEFAULT_FIT, write_bundle
 from ebnn.network import Network
+from ebnn.plan import Fit
 from ebnn.train.compat import chainer
 from ebnn.train.lower import lower
 
@@ -19,7 +20,7 @@ def export(
     folder: str | Path,
     labels: Sequence[str] = (),
     metrics: Mapping | None = None,
-    fit: str | int = DEFAULT_FIT,
+    fit: Fit = DEFAULT_FIT,
 ) -> Network:
     """Fold a trained chain into integers and write model.ebnn, the frozen module, C header and the rest.
 
@@ -29,7 +30,7 @@ def export(
         folder: made where it is missing.
         labels: names of the classes.
         metrics: figures of the training, for metrics.json.
-        fit: the device's memory for speed: small, balanced, fast, or bytes of scratch (``ebnn.plan.make_plan``).
+        fit: the device's memory for speed: small, balanced, fast, or a limit (``ebnn.plan.make_plan``).
 
     Returns:
         The network that was written.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, build_model, write_bundle
 from ebnn.errors import ConfigError, ExportError
+from ebnn.plan import Fit
 from ebnn.sim import Simulator
 from ebnn.train import checkpoint, model
 from ebnn.train.compat import chainer
@@ -20,7 +21,7 @@ from ebnn.train.lower import lower
 
 
 def train_and_export(
-    data: Dataset, config: Config, folder: str | Path, report: Report = print, fit: str | int = DEFAULT_FIT
+    data: Dataset, config: Config, folder: str | Path, report: Report = print, fit: Fit = DEFAULT_FIT
 ) -> dict:
     """Train ``config.arch`` on ``data`` (or go on, or find it finished) and export the best epoch into ``folder``.
 
@@ -54,7 +55,7 @@ def load_run(folder: str | Path) -> chainer.Chain:
     return _load(Path(folder))[0]
 
 
-def export_run(folder: str | Path, out: str | Path, fit: str | int = DEFAULT_FIT) -> bytes:
+def export_run(folder: str | Path, out: str | Path, fit: Fit = DEFAULT_FIT) -> bytes:
     """Export a run's best epoch into another folder; returns the model file.
 
     Raises:

@@ -71,6 +71,8 @@ typedef struct {
     ebnn_value_t input;
     uint32_t input_size; // bytes that ebnn_run reads from job.input
     uint32_t arena_size; // bytes of working memory that ebnn_run wants
+    uint32_t row_size, window_size; // bytes of a row of the input, and of what ebnn_feed keeps of it
+    uint16_t window_rows;
     uint32_t classes; // number of scores
     uint32_t size; // bytes of the model
     uint32_t labels; // offset of the labels in the model, 0: none
@@ -96,6 +98,18 @@ int ebnn_open(ebnn_t *net, ebnn_node_t *nodes, size_t max_nodes, const void *mod
 
 // Run the network; the scores stay in the arena. 0 or an error.
 int ebnn_run(const ebnn_t *net, const ebnn_job_t *job);
+
+// An input that comes row by row, so that nobody needs memory for all of it. Nothing else may use the arena meanwhile.
+typedef struct {
+    void *window; // net.window_size bytes, aligned to 4
+    uint32_t rows; // taken so far; set to 0 before the first row
+    uint32_t place[5]; // the engine's own
+} ebnn_feed_t;
+
+// Take the next row, the net.row_size bytes at job.input; a row of bits is filled up to whole bytes. The number of rows
+// that are still missing; 0: the scores are in the arena as behind ebnn_run, and the next row begins a new input. Or an
+// error: begin anew.
+int ebnn_feed(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed);
 
 // The scores of the last run, net->classes of them.
 const int32_t *ebnn_scores(const ebnn_t *net, const void *arena);

@@ -1,214 +1,261 @@
 // Convolution of bytes for 4 positions at once. Four input bytes of the positions lie as 16-bit lanes in two words each; a
-// table holds their sums with the signs of each of the 16 patterns that four weights can have. A filter then takes one
-// look-up and two additions for four taps of 4 positions.
+// table holds their sums over each of the 16 sets of taps that four weights can choose. A filter then takes one look-up
+// and two additions for four taps of 4 positions; what it adds up are the bytes whose weight is +1.
 //
-// Bound: a sum of 128 taps stays within 16 bits (128 * 255 = 32640). A negative lane borrows from its upper neighbour,
-// which taking it out gives back.
+// Bound: sums of 128 taps stay within 15 bits (128 * 255 = 32640).
 
 #include "ebnn_core.h"
 
+#ifdef EBNN_WITH_BYTES
+
 #define TILE (EBNN_BYTES_TILE)
-#define TABLE_WORDS (EBNN_BYTES_TABLE_BYTES / 4) // 8 groups of four taps, 16 patterns, 2 words
-#define GROUP_WORDS (TABLE_WORDS / 8)
-#define STEP_WORDS (4 * GROUP_WORDS) // of 16 taps
-#define SUMS (EBNN_BYTES_SUM_BYTES / 4)
+#define GROUP_WORDS (EBNN_BYTES_GROUP_BYTES / 4) // 16 sets of four taps, 2 words
+#define STEP (EBNN_BYTES_GROUPS) // groups that a filter does in one go where the scratch has room for them
+#define SUMS (EBNN_BYTES_SUM_BYTES / 4) // words of lanes of the four positions
 
+// How the sums of a tile are made.
 typedef struct {
-    const ebnn_run_t *run;
+    ebnn_run_t *run;
     uint32_t *sums; // SUMS words a filter
-    uint32_t *table; // TABLE_WORDS a word of the chunk
-    uint32_t chunk; // words of weights that the table holds
-    // Where the taps of each position are, `row` of them in a row, then `skip` bytes of no interest; and how far we are.
-    const uint8_t *taps[TILE];
-    uint32_t row, skip, offset, in_row, left; // in_row: taps left in the row
+    uint32_t *table; // GROUP_WORDS a group
+    uint32_t *taps; // SUMS words a tap: the bytes of the four positions
+    const uint8_t *at[TILE]; // the next tap of each position, were there no border
+    ebnn_origin_t origin; // where the kernel lies at the first position
+    uint32_t count; // positions of the tile
+    uint32_t row, tap, ky; // taps in a row of the kernel, the next one, and which row that is in
+    uint32_t left; // taps left
+    int inside; // no tap of the tile is border
 } bytes_t;
-
-// Patches serve where the kernel leaves the input.
-static uint32_t patch_bytes(const ebnn_node_t *node) {
-    const ebnn_window_t *kernel = &node->kernel;
-    int pads = kernel->top | kernel->left | kernel->bottom | kernel->right;
-    return pads ? (node->taps + 3) / 4 * 4 : 0;
-}
-
-static uint32_t fixed_bytes(const ebnn_node_t *node) {
-    return EBNN_BYTES_SUM_BYTES * node->filters + TILE * patch_bytes(node);
-}
 
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node) {
     if (node->source != EBNN_SOURCE_CONV || node->input != EBNN_DTYPE_U8 || node->taps > EBNN_BYTES_TAPS_MAX) {
         return UINT32_MAX;
     }
-    return EBNN_BYTES_TABLE_BYTES + fixed_bytes(node);
+    return EBNN_BYTES_GROUP_BYTES + EBNN_BYTES_SUM_BYTES * node->filters;
 }
 
-// Entry p of a group is the sum of the four taps, each with the sign that its bit in p says.
-static inline ebnn_steps_t group_steps(const uint32_t v[4]) {
-    ebnn_steps_t steps = { 0 - (v[0] + v[1] + v[2] + v[3]), { 2 * v[0], 2 * v[1], 2 * v[2], 2 * v[3] } };
-    return steps;
-}
-
-// The table up to `end`; groups behind the last tap are only asked for pattern 0.
-static void build_table(bytes_t *bytes, const uint32_t *end) {
-    const uint8_t *const *taps = bytes->taps;
-    uint32_t offset = bytes->offset, left = bytes->left;
-    for (uint32_t *table = bytes->table; table != end; table += GROUP_WORDS) {
-        if (left == 0) {
-            table[0] = table[1] = 0;
-            continue;
-        }
-        uint32_t low[4], high[4];
-        for (uint32_t tap = 0; tap < 4; tap++) {
-            uint32_t x = 0, y = 0;
-            if (left != 0) {
-                x = taps[0][offset] | (uint32_t)taps[1][offset] << 16;
-                y = taps[2][offset] | (uint32_t)taps[3][offset] << 16;
-                left--;
-                offset++;
-                if (--bytes->in_row == 0) {
-                    bytes->in_row = bytes->row;
-                    offset += bytes->skip;
-                }
-            }
-            low[tap] = x;
-            high[tap] = y;
-        }
-        const ebnn_steps_t a = group_steps(low), b = group_steps(high);
-        ebnn_build_entries(table, &a, &b);
+static void fetch_inside(const bytes_t *bytes, uint32_t *to, uint32_t count) {
+    const uint8_t *a = bytes->at[0], *b = bytes->at[1], *c = bytes->at[2], *d = bytes->at[3];
+    for (uint32_t *end = to + SUMS * count; to != end; to += SUMS) {
+        to[0] = *a++ | (uint32_t)*b++ << 16;
+        to[1] = *c++ | (uint32_t)*d++ << 16;
     }
-    bytes->offset = offset;
-    bytes->left = left;
 }
 
-// Add the sums of the filters over a chunk: 16 taps at a time, so that few of the last word's are in vain.
+static void next_origin(const bytes_t *bytes, ebnn_origin_t *origin, uint32_t i) {
+    if (i + 1 < bytes->count) {
+        ebnn_origin_next(bytes->run, origin); // positions that are not there are as the last one
+    }
+}
+
+static int32_t within(int32_t number, int32_t most) {
+    return number < 0 ? 0 : number < most ? number : most;
+}
+
+// The same where some of it may be border: all but taps first .. last - 1.
+static void fetch_with_border(const bytes_t *bytes, uint32_t *to, int32_t count) {
+    const ebnn_run_t *run = bytes->run;
+    const int32_t channels = run->in->channels, width = run->in->width * channels, tap = (int32_t)bytes->tap;
+    const uint16_t border = ebnn_swap_half(run->node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0);
+    ebnn_origin_t origin = bytes->origin;
+    for (uint32_t i = 0; i < TILE; i++) {
+        const int32_t place = origin.x * channels + tap, first = within(-place, count);
+        const int inside = (uint32_t)origin.y + bytes->ky < run->in->height;
+        const int32_t last = inside ? within(width - place, count) : 0;
+        uint16_t *half = (uint16_t *)(void *)to + (i ^ ebnn_swap_half(256) >> 8 ^ 1);
+        int32_t k = 0;
+        for (; k < first; k++, half += TILE) {
+            *half = border;
+        }
+        for (const uint8_t *from = bytes->at[i]; k < last; k++, half += TILE) {
+            *half = ebnn_swap_half(from[k]);
+        }
+        for (; k < count; k++, half += TILE) {
+            *half = border;
+        }
+        next_origin(bytes, &origin, i);
+    }
+}
+
+// Move on by some taps of a row.
+static void advance(bytes_t *bytes, uint32_t count) {
+    int32_t step = (int32_t)count;
+    bytes->left -= count;
+    bytes->tap += count;
+    if (bytes->tap == bytes->row) {
+        bytes->tap = 0;
+        bytes->ky++;
+        step += (int32_t)bytes->run->pitch / 8 - (int32_t)bytes->row; // a kernel may be wider than the input
+    }
+    for (uint32_t i = 0; i < TILE; i++) {
+        bytes->at[i] += step;
+    }
+}
+
+// The next `count` taps of each position; behind the last one they are 0.
+static void fetch_taps(bytes_t *bytes, uint32_t count) {
+    uint32_t *to = bytes->taps;
+    while (count != 0 && bytes->left != 0) {
+        uint32_t some = bytes->row - bytes->tap;
+        some = some < count ? some : count;
+        if (bytes->inside) {
+            fetch_inside(bytes, to, some);
+        } else {
+            fetch_with_border(bytes, to, (int32_t)some);
+        }
+        advance(bytes, some);
+        to += SUMS * some;
+        count -= some;
+    }
+    for (uint32_t *end = to + SUMS * count; to != end; to++) {
+        *to = 0;
+    }
+}
+
+// The table of the next groups. A group behind the last tap is only asked for pattern 0.
+static void build_table(bytes_t *bytes, uint32_t groups) {
+    uint32_t *table = bytes->table, full = (bytes->left + 3) / 4;
+    full = full < groups ? full : groups;
+    fetch_taps(bytes, 4 * full);
+    const uint32_t *tap = bytes->taps;
+    for (uint32_t *end = table + GROUP_WORDS * full; table != end; table += GROUP_WORDS, tap += 4 * SUMS) {
+        const ebnn_steps_t a = { 0, { tap[0], tap[2], tap[4], tap[6] } };
+        const ebnn_steps_t b = { 0, { tap[1], tap[3], tap[5], tap[7] } };
+        ebnn_build_entries(table, &a, &b);
+        bytes->run->own[0] += table[2 * 15];
+        bytes->run->own[1] += table[2 * 15 + 1];
+    }
+    for (; full < groups; full++, table += GROUP_WORDS) {
+        table[0] = table[1] = 0;
+    }
+}
+
+// Add the sums of all filters over STEP groups.
 #if defined(__thumb__) && !defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_bytes_thumb1.h"
-#else
-#if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#elif defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_bytes_thumb2.h"
 #else
-static inline void sum_chunk(const uint16_t *w, const uint32_t *table, const uint32_t *end, uint32_t sum[2]) {
-    const uint8_t *p = (const uint8_t *)w;
-    uint32_t a0 = sum[0], a1 = sum[1];
-    const uint32_t *entry;
+static inline void add_filters(const ebnn_chunk_t *chunk) {
+    const uint32_t *table = chunk->table, *entry;
+    const uint8_t *w = chunk->weights;
+    for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += SUMS, w += chunk->next) {
+        uint32_t low = w[0], high = w[1], a0 = sums[0], a1 = sums[1];
 #define LOOK_UP(group, index) \
     (entry = (const void *)((const uint8_t *)table + ((index) & 15 << 3)), a0 += entry[GROUP_WORDS * (group)], \
         a1 += entry[GROUP_WORDS * (group) + 1])
-    for (; table != end; table += STEP_WORDS, p += 2) {
-        uint32_t low = p[0], high = p[1];
         LOOK_UP(0, low << 3), LOOK_UP(1, low >> 1), LOOK_UP(2, high << 3), LOOK_UP(3, high >> 1);
-    }
 #undef LOOK_UP
-    sum[0] = a0;
-    sum[1] = a1;
-}
-#endif
-
-static inline void add_filters(const ebnn_chunk_t *chunk) {
-    const uint16_t *w = chunk->weights;
-    const uint32_t *table = chunk->table, *end = chunk->end;
-    uint32_t row = (uint32_t)(end - table) / STEP_WORDS + chunk->skip / 2;
-    for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += SUMS, w += row) {
-        sum_chunk(w, table, end, sums);
+        sums[0] = a0;
+        sums[1] = a1;
     }
 }
 #endif
 
-// Add the chunk from `word` on, or what is left of it, to the sums of every filter.
-static void add_chunk(bytes_t *bytes, uint32_t word) {
+// Add the sums of all filters over one group, which `shift` finds in a byte of the weights.
+static void add_group(const ebnn_chunk_t *chunk, uint32_t shift) {
+    const uint32_t *table = chunk->table, *last = chunk->last;
+    const uint8_t *w = chunk->weights;
+    const uint32_t next = chunk->next;
+    for (uint32_t *sums = chunk->sums; sums != last; sums += SUMS, w += next) {
+        const uint32_t *entry = table + 2 * (*w >> shift & 15), a0 = entry[0], a1 = entry[1];
+        sums[0] += a0;
+        sums[1] += a1;
+    }
+}
+
+static void add_all(bytes_t *bytes, uint32_t step) {
     const ebnn_node_t *node = bytes->run->node;
-    uint32_t taps = bytes->left < 32 * bytes->chunk ? bytes->left : 32 * bytes->chunk, steps = (taps + 15) / 16;
-    const ebnn_chunk_t chunk = {
-        .weights = bytes->run->weights + 4 * word,
+    ebnn_chunk_t chunk = {
         .table = bytes->table,
-        .end = bytes->table + steps * STEP_WORDS,
         .sums = bytes->sums,
         .last = bytes->sums + SUMS * node->filters,
-        .skip = 4 * node->row_words - 2 * steps,
+        .next = 4 * node->row_words,
     };
-    build_table(bytes, chunk.end);
-    add_filters(&chunk);
-}
-
-// The threshold of a filter, or one beyond every sum.
-static inline int32_t limit(const ebnn_run_t *run, uint32_t filter) {
-    int32_t threshold = ebnn_number(run->node, run->numbers, filter);
-    return threshold > INT16_MAX ? INT16_MAX : threshold < INT16_MIN ? INT16_MIN : threshold;
-}
-
-// Bits of up to 32 filters at all positions of the tile.
-static void emit_block(const bytes_t *bytes, const ebnn_cursor_t *first, uint32_t count, uint32_t filter) {
-    const ebnn_run_t *run = bytes->run;
-    uint32_t filters = ebnn_block(run->node->filters, filter);
-    uint32_t m0 = 0, m1 = 0, m2 = 0, m3 = 0; // misses
-    for (uint32_t f = filter + filters; f-- != filter;) {
-        const uint32_t *sums = bytes->sums + SUMS * f;
-        int32_t threshold = limit(run, f);
-#define MISSES(sum) ((uint32_t)((sum) - threshold) >> 31)
-        m0 = m0 << 1 | MISSES((int16_t)sums[0]);
-        m1 = m1 << 1 | MISSES((int32_t)(sums[0] + 0x8000) >> 16);
-        m2 = m2 << 1 | MISSES((int16_t)sums[1]);
-        m3 = m3 << 1 | MISSES((int32_t)(sums[1] + 0x8000) >> 16);
-#undef MISSES
-    }
-    const uint32_t rows[TILE] = { m0, m1, m2, m3 }, hits = UINT32_MAX >> (32 - filters);
-    ebnn_cursor_t cursor = *first;
-    for (uint32_t i = 0; i < count; i++) {
-        ebnn_emit(run, &cursor, filter, ~rows[i] & hits);
-        ebnn_cursor_next(run, &cursor);
+    for (uint32_t group = 0; bytes->left != 0; group += step) {
+        build_table(bytes, step);
+        chunk.weights = bytes->run->weights + group / 2;
+        if (step == STEP) {
+            add_filters(&chunk);
+        } else {
+            add_group(&chunk, 4 * (group & 1));
+        }
     }
 }
 
-// Whether the kernel lies inside of the input at every position of the tile; then the taps are read where they are.
-static int find_taps(bytes_t *bytes, const ebnn_cursor_t *first, uint32_t count) {
+static void start_tile(bytes_t *bytes) {
     const ebnn_run_t *run = bytes->run;
     const ebnn_window_t *kernel = &run->node->kernel;
-    uint32_t height = run->in->height, width = run->in->width, channels = run->in->channels;
-    ebnn_cursor_t cursor = *first;
+    ebnn_origin_t origin = bytes->origin;
+    bytes->inside = 1;
     for (uint32_t i = 0; i < TILE; i++) {
-        uint32_t y = cursor.y * kernel->stride_h - kernel->top, x = cursor.x * kernel->stride_w - kernel->left;
-        // A position left of the input or above it is a very large one.
-        if (y >= height || y + kernel->height > height || x >= width || x + kernel->width > width) {
-            return 0;
-        }
-        bytes->taps[i] = run->input + (y * width + x) * channels;
-        if (i + 1 < count) {
-            ebnn_cursor_next(run, &cursor);
-        }
+        int32_t y = origin.y, x = origin.x;
+        bytes->at[i] = run->input + (y * (int32_t)(run->pitch / 8) + x * run->in->channels);
+        bytes->inside &=
+            y >= 0 && y + kernel->height <= run->in->height && x >= 0 && x + kernel->width <= run->in->width;
+        next_origin(bytes, &origin, i);
     }
-    bytes->row = kernel->width * channels;
-    bytes->skip = width * channels - bytes->row;
-    return 1;
 }
 
-static void gather_patches(bytes_t *bytes, const ebnn_cursor_t *first, uint32_t count) {
-    const ebnn_node_t *node = bytes->run->node;
-    uint8_t *patch = (uint8_t *)(bytes->sums + SUMS * node->filters);
-    ebnn_cursor_t cursor = *first;
-    for (uint32_t i = 0; i < TILE; i++, patch += patch_bytes(node)) {
-        ebnn_gather(bytes->run, &cursor, patch);
-        bytes->taps[i] = patch;
-        if (i + 1 < count) {
-            ebnn_cursor_next(bytes->run, &cursor);
-        }
-    }
-    bytes->row = node->taps;
-    bytes->skip = 0;
+// The table lies behind the sums, and the taps at its end: they are read before their group's entries are written. The
+// hits take its place. The sums over all taps are the run's own.
+static uint32_t *table_of(const ebnn_run_t *run) {
+    return (uint32_t *)(void *)run->scratch + SUMS * run->node->filters;
 }
 
-void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
+void ebnn_bytes_sum(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count) {
     const ebnn_node_t *node = run->node;
-    bytes_t bytes = { .run = run, .sums = (uint32_t *)(void *)run->scratch, .left = node->taps };
-    bytes.table = bytes.sums + fixed_bytes(node) / 4;
-    bytes.chunk = (node->scratch_size - fixed_bytes(node)) / EBNN_BYTES_TABLE_BYTES;
-    if (!find_taps(&bytes, first, count)) {
-        gather_patches(&bytes, first, count);
+    uint32_t sums = EBNN_BYTES_SUM_BYTES * node->filters;
+    uint32_t step = run->scratch_size - sums < STEP * EBNN_BYTES_GROUP_BYTES ? 1 : STEP;
+    bytes_t bytes;
+    bytes.run = run;
+    bytes.sums = (uint32_t *)(void *)run->scratch;
+    if ((cursor->y | cursor->x) == 0) {
+        memset(bytes.sums, 0, sums);
     }
-    bytes.in_row = bytes.row;
-    memset(bytes.sums, 0, EBNN_BYTES_SUM_BYTES * node->filters);
-    for (uint32_t word = 0; word < node->row_words; word += bytes.chunk) {
-        add_chunk(&bytes, word);
-    }
-    for (uint32_t f = 0; f < node->filters; f += 32) {
-        emit_block(&bytes, first, count, f);
-    }
+    bytes.table = table_of(run);
+    bytes.taps = bytes.table + (GROUP_WORDS - 4 * SUMS) * step;
+    bytes.tap = bytes.ky = run->own[0] = run->own[1] = 0;
+    bytes.row = node->kernel.width * run->in->channels;
+    bytes.left = node->taps;
+    bytes.origin = ebnn_origin(run, cursor);
+    bytes.count = count;
+    start_tile(&bytes);
+    add_all(&bytes, step);
 }
+
+// Hits of 16 filters or fewer at the 4 positions, as halves of two words. With acc = 2 P - X, where P is the sum of the
+// bytes whose weight is +1 and X that of all, a filter hits where P - ceil((X + T) / 2) >= 0; with t = floor(T / 2) that
+// is ceil(X / 2) + t for an even T, floor(X / 2) + 1 + t for an odd one. Bit 15 of a lane says it once 0x8000 is added.
+static void find_hits(const ebnn_run_t *run, uint32_t filter, uint32_t count, uint32_t hits[2]) {
+    const uint32_t mask = 0x7fff7fffUL, ones = 0x00010001UL, top = 0x80008000UL, *all = run->own;
+    const uint32_t even0 = top - ((all[0] + ones) >> 1 & mask), odd0 = top - ones - (all[0] >> 1 & mask);
+    const uint32_t even1 = top - ((all[1] + ones) >> 1 & mask), odd1 = top - ones - (all[1] >> 1 & mask);
+    uint32_t *sums = (uint32_t *)(void *)run->scratch + SUMS * filter;
+    uint32_t h0 = 0, h1 = 0;
+    for (uint32_t end = filter + count; filter < end; filter++, sums += SUMS) {
+        int32_t threshold = ebnn_threshold(run, filter);
+        uint32_t t = (uint32_t)(threshold >> 1) * ones;
+        uint32_t s0 = sums[0] - t + (threshold & 1 ? odd0 : even0), s1 = sums[1] - t + (threshold & 1 ? odd1 : even1);
+        h0 = h0 >> 1 | (s0 & top);
+        h1 = h1 >> 1 | (s1 & top);
+        sums[0] = sums[1] = 0; // for the next tile
+    }
+    hits[0] = h0;
+    hits[1] = h1;
+}
+
+const uint32_t *ebnn_bytes_hits(const ebnn_run_t *run, uint32_t filter) {
+    uint32_t *rows = table_of(run), left = ebnn_block(run->node->filters, filter), hits[2];
+    rows[0] = rows[1] = rows[2] = rows[3] = 0;
+    for (uint32_t half = 0; half < left; half += 16) {
+        uint32_t some = left - half < 16 ? left - half : 16;
+        find_hits(run, filter + half, some, hits);
+        for (uint32_t i = 0; i < TILE; i++) {
+            rows[i] |= (hits[i / 2] >> (i & 1 ? 16 : 0) & 0xffff) >> (16 - some) << half;
+        }
+    }
+    return rows;
+}
+
+#endif

@@ -6,6 +6,9 @@
 
 #include "ebnn.h"
 
+// Keeps frames off the deepest path.
+#define EBNN_NOINLINE __attribute__((noinline))
+
 enum { EBNN_SOURCE_CONV, EBNN_SOURCE_DENSE, EBNN_SOURCE_POOL };
 
 // Bits that a pixel takes: channels rounded up to 1, 2, 4, 8, 16 or a multiple of 32.
@@ -22,14 +25,29 @@ static inline const ebnn_value_t *ebnn_value(const ebnn_t *net, const ebnn_node_
     return id == 0 ? &net->input : &nodes[id - 1].output;
 }
 
-// Threshold or offset of a filter; `numbers` is aligned to 2, or 4 where they are wide.
+// A word of bits as the memory has it, or back: bit 0 comes first on either byte order. The same for halves.
+static inline uint32_t ebnn_swap(uint32_t word) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap32(word);
+#else
+    return word;
+#endif
+}
+
+static inline uint16_t ebnn_swap_half(uint16_t half) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap16(half);
+#else
+    return half;
+#endif
+}
+
+// Threshold or offset of a filter; `numbers` is aligned to 4.
 static inline int32_t ebnn_number(const ebnn_node_t *node, const uint8_t *numbers, uint32_t filter) {
-    const uint8_t *p = numbers + filter * (node->flags & EBNN_FLAG_WIDE ? 4 : 2);
-    uint32_t low = (uint32_t)p[0] | (uint32_t)p[1] << 8;
     if (node->flags & EBNN_FLAG_WIDE) {
-        return (int32_t)(low | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+        return (int32_t)ebnn_swap(((const uint32_t *)(const void *)numbers)[filter]);
     }
-    return (int16_t)low;
+    return (int16_t)ebnn_swap_half(((const uint16_t *)(const void *)numbers)[filter]);
 }
 
 // Bytes that a value takes in memory.
@@ -39,34 +57,25 @@ uint32_t ebnn_value_size(const ebnn_value_t *value);
 typedef struct {
     const ebnn_node_t *node;
     const ebnn_value_t *in;
-    const uint8_t *input;
-    uint8_t *out;
-    uint8_t *scratch;
-    const uint8_t *weights;
-    const uint8_t *numbers;
-    const uint8_t *flips;
-    uint32_t in_stride; // bits of an input pixel
-    uint32_t out_stride; // bits of an output pixel
+    const uint8_t *input; // of row 0, which may lie before what there is of it
+    uint8_t *out, *scratch;
+    uint32_t scratch_size; // behind the row
+    uint8_t *row; // hits of the map's row before the pool; the output where there is no pool
+    int pools;
+    uint8_t *clean; // the output's words are 0 or in use from its start to here
+    const uint8_t *weights, *numbers;
+    uint32_t pitch; // bits of a row of the input
+    uint32_t in_stride, out_stride; // bits of a pixel
+    uint32_t rows, cols; // of the map before the pool, as far as windows reach
+    uint32_t own[2]; // what the kernel keeps between the sums and the hits of a tile
     const ebnn_job_t *job;
 } ebnn_run_t;
 
-// The outputs first .. last whose windows hold a position, empty where first > last; and the positions where the window
-// behind the last one begins and where the first one ends.
-typedef struct {
-    int32_t first, last, enter, leave;
-} ebnn_span_t;
-
-// A position of a map before the pool, with the outputs whose pool windows hold it.
+// A position of the map before the pool, and the rows of the output whose windows hold it.
 typedef struct {
     uint32_t y, x;
-    ebnn_span_t rows, cols;
+    int32_t first, last;
 } ebnn_cursor_t;
-
-// Move on to the next position that some window holds; 0 at the end of the map.
-int ebnn_cursor_next(const ebnn_run_t *run, ebnn_cursor_t *cursor);
-
-// OR the bits of channels `channel` and up at one position into every output whose window holds it.
-void ebnn_emit(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t channel, uint32_t bits);
 
 // Kernels in the order of preference; the plain one serves every node with the scratch of docs/SPEC.md, section 5. They
 // are no table of pointers, because a native module cannot hold constant pointers.
@@ -75,20 +84,33 @@ enum { EBNN_KERNEL_LANES, EBNN_KERNEL_BYTES, EBNN_KERNEL_PLAIN, EBNN_KERNEL_POOL
 // The first kernel whose scratch fits into that of the node, or EBNN_E_ARENA.
 int ebnn_choose_kernel(const ebnn_node_t *node);
 
-// A chunk of the words of weights, for which a kernel adds to the sums of every filter what its table says.
+// Bytes at the start of the scratch for the row of the map before the pool, 0 where there is none.
+uint32_t ebnn_row_bytes(const ebnn_node_t *node);
+
+// Positions of the map in a direction that some window of the pool reaches.
+static inline uint32_t ebnn_reach(uint32_t map, uint32_t out, uint32_t window, uint32_t stride, uint32_t pad) {
+    uint32_t reach = (out - 1) * stride + window - pad;
+    return reach < map ? reach : map;
+}
+
+// A piece of the weights of every filter, for which a kernel adds to the sums what its table says.
 typedef struct {
     const void *weights; // of the first filter
-    const uint32_t *table, *end;
+    const uint32_t *table;
     uint32_t *sums, *last;
-    uint32_t skip; // bytes between a filter's chunk and that of the next one
+    uint32_t next; // bytes from a filter's piece to that of the next one, or from the end of it
+    const uint32_t *end; // of the table
 } ebnn_chunk_t;
 
-// What a word of the 16 entries of a table adds up from: pattern 0, and what each bit of a pattern changes.
+// What the two words of a table's entries add up from: pattern 0, and what each bit of a pattern changes.
 typedef struct {
     uint32_t none, bit[4];
 } ebnn_steps_t;
 
-// Two words an entry, one entry for each pattern; in the order of a Gray code one bit changes at a time.
+// 16 entries of two words, one for each pattern; in the order of a Gray code one bit changes at a time.
+#if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#include "ebnn_entries_thumb2.h"
+#else
 static inline void ebnn_build_entries(uint32_t *to, const ebnn_steps_t *a, const ebnn_steps_t *b) {
     uint32_t n0 = a->none, n1 = b->none;
 #define ENTRY(p) (to[2 * (p)] = n0, to[2 * (p) + 1] = n1)
@@ -101,79 +123,102 @@ static inline void ebnn_build_entries(uint32_t *to, const ebnn_steps_t *a, const
 #undef PLUS
 #undef LESS
 }
+#endif
 
-// ebnn_bytes.c; the scratch in bytes, UINT32_MAX where the kernel is not made for the node
+// A kernel: make the sums of all filters at `count` positions from the cursor on, then give the hits of filters `filter`
+// and up, at most 32, as one word a position. And what scratch it needs, in bytes without the row of the map; UINT32_MAX
+// where it is not made for the node.
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
-void ebnn_bytes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
-
-// ebnn_lanes.c, likewise
+void ebnn_bytes_sum(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
+const uint32_t *ebnn_bytes_hits(const ebnn_run_t *run, uint32_t filter);
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node);
-void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count);
+void ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
+const uint32_t *ebnn_lanes_hits(const ebnn_run_t *run, uint32_t filter);
 
-// ebnn_plain.c
-void ebnn_plain_run(const ebnn_run_t *run, const ebnn_cursor_t *first);
+// Where the kernel's first tap lies on the input, for one position of the map after the other.
+typedef struct {
+    int32_t y, x;
+    uint32_t left; // positions in the row
+} ebnn_origin_t;
 
-// The sum of one filter over a patch that lies as the filter does.
-int32_t ebnn_filter_sum(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter);
+static inline ebnn_origin_t ebnn_origin(const ebnn_run_t *run, const ebnn_cursor_t *cursor) {
+    const ebnn_window_t *kernel = &run->node->kernel;
+    int32_t y = (int32_t)(cursor->y * kernel->stride_h) - kernel->top;
+    int32_t x = (int32_t)(cursor->x * kernel->stride_w) - kernel->left;
+    return (ebnn_origin_t) { y, x, run->cols - cursor->x };
+}
+
+static inline void ebnn_origin_next(const ebnn_run_t *run, ebnn_origin_t *origin) {
+    origin->x += run->node->kernel.stride_w;
+    if (--origin->left == 0) {
+        origin->left = run->cols;
+        origin->x = -(int32_t)run->node->kernel.left;
+        origin->y += run->node->kernel.stride_h;
+    }
+}
+
+// All taps of the kernel -> a patch that lies as a filter does, aligned to 4.
+void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch);
 
 // Hits of `count` filters, at most 32, from `filter` on, as bits.
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count);
 
-// All taps of the kernel at a position -> a patch.
-void ebnn_gather(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint8_t *patch);
+// Their sums with their offsets, as scores in the output.
+void ebnn_put_scores(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count);
 
-// A word of bits as the memory has it, or back: bit 0 comes first on either byte order.
-static inline uint32_t ebnn_word(const uint32_t *w) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return __builtin_bswap32(*w);
-#else
-    return *w;
-#endif
+// The threshold of a filter whose sums lie within 16 bits and do not reach the largest number of those.
+static inline int32_t ebnn_threshold(const ebnn_run_t *run, uint32_t filter) {
+    int32_t threshold = ebnn_number(run->node, run->numbers, filter);
+    if (run->node->flags & EBNN_FLAG_WIDE) {
+        threshold = threshold > INT16_MAX ? INT16_MAX : threshold < INT16_MIN ? INT16_MIN : threshold;
+    }
+    return threshold;
 }
 
-// Combine up to 32 bits into a map at bit `place`: OR, or XOR.
-static inline void ebnn_put_bits(uint8_t *map, uint32_t place, uint32_t bits, int toggle) {
-    uint8_t *p = map + place / 8;
-    if (place % 32 == 0 && bits >> 24 != 0) {
-        uint32_t *word = (uint32_t *)(void *)p; // maps are aligned
-        bits = ebnn_word(&bits);
-        *word = toggle ? *word ^ bits : *word | bits;
-        return;
+// A word of a map or of a model; only the input of the network may be misaligned.
+static inline uint32_t ebnn_load(const uint8_t *p) {
+    if ((uintptr_t)p % 4 == 0) {
+        return ebnn_swap(*(const uint32_t *)(const void *)p);
     }
-    // Only pixel strides below 8 start inside of a byte, and they do not leave it.
-    bits <<= place % 8;
-    for (; bits != 0; bits >>= 8, p++) {
-        *p = (uint8_t)(toggle ? *p ^ bits : *p | bits);
-    }
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static inline uint32_t ebnn_get_bits(const uint8_t *map, uint32_t place, uint32_t count) {
-    const uint8_t *p = map + place / 8;
-    uint32_t bits = 0;
-    for (uint32_t i = 0; i < count; i += 8) {
-        bits |= (uint32_t)*p++ << i;
+// Up to 32 bits from any place of a map on.
+static inline uint32_t ebnn_bits(const uint8_t *map, uint32_t place, uint32_t count) {
+    const uint8_t *p = map + place / 32 * 4;
+    uint32_t shift = place % 32, bits = ebnn_load(p) >> shift;
+    if (shift + count > 32) {
+        bits |= ebnn_load(p + 4) << (32 - shift);
     }
-    bits >>= place % 8;
     return bits & UINT32_MAX >> (32 - count);
 }
 
-// OR bits of one map into another that is 0 there.
-static inline void ebnn_copy_bits(uint8_t *to, uint32_t to_bit, const uint8_t *from, uint32_t from_bit,
-    uint32_t count) {
-    if (((to_bit | from_bit | count) & 7) == 0) {
-        // Not memcpy: a model may lay its scratch over its input, which must give wrong scores at worst.
-        memmove(to + to_bit / 8, from + from_bit / 8, count / 8);
-        return;
+// The bits of a pixel, or a word of them: `stride` is the pixel's.
+static inline uint32_t ebnn_get(const uint8_t *map, uint32_t place, uint32_t stride) {
+    const uint8_t *p = map + place / 8;
+    if (stride >= 32) {
+        return ebnn_load(p);
     }
-    while (count != 0) {
-        uint32_t room = 8 - (to_bit & 7), left = 8 - (from_bit & 7);
-        uint32_t step = room < left ? room : left;
-        step = step < count ? step : count;
-        uint32_t bits = (uint32_t)from[from_bit / 8] >> (from_bit & 7) & ((1U << step) - 1);
-        to[to_bit / 8] = (uint8_t)(to[to_bit / 8] | bits << (to_bit & 7));
-        to_bit += step;
-        from_bit += step;
-        count -= step;
+    if (stride == 16) {
+        return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+    }
+    return *p >> place % 8 & ((1U << stride) - 1);
+}
+
+// OR them into a map, or XOR. Maps that are written are aligned.
+static inline void ebnn_put(uint8_t *map, uint32_t place, uint32_t stride, uint32_t bits, int toggle) {
+    uint8_t *p = map + place / 8;
+    if (stride >= 32) {
+        uint32_t *word = (uint32_t *)(void *)p;
+        bits = ebnn_swap(bits);
+        *word = toggle ? *word ^ bits : *word | bits;
+    } else if (stride == 16) {
+        uint16_t *half = (uint16_t *)(void *)p;
+        bits = ebnn_swap_half((uint16_t)bits);
+        *half = (uint16_t)(toggle ? *half ^ bits : *half | bits);
+    } else {
+        bits <<= place % 8;
+        *p = (uint8_t)(toggle ? *p ^ bits : *p | bits);
     }
 }
 

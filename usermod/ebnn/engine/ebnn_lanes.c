@@ -7,7 +7,7 @@
 
 #include "ebnn_core.h"
 
-#ifndef EBNN_HAS_POPCOUNT // the plain kernel is better there
+#ifdef EBNN_WITH_LANES
 
 #define TILE (EBNN_LANES_TILE)
 #define TABLE_WORDS (EBNN_LANES_TABLE_BYTES / 4) // 8 groups of four bits, 16 patterns, 2 words
@@ -16,27 +16,28 @@
 typedef struct {
     const ebnn_run_t *run;
     uint32_t *words; // TILE words: one word of the patch at each position; at the end TILE rows of bits
-    int16_t *origin; // TILE pairs y, x: where the kernel's first tap reads
+    int32_t *places; // TILE words: where each position's patch starts in the input, in bytes
     uint32_t *sums; // SUMS words a filter
-    uint8_t *patches; // TILE patches, where a pixel is smaller than a word
+    uint32_t *patches; // TILE patches, where a pixel is smaller than a word
     uint32_t *table; // TABLE_WORDS a word of the chunk
-    uint32_t chunk; // words of weights that the table holds
+    ebnn_origin_t origin; // of the first position
+    int32_t top, left, bottom, right; // what the first taps of all positions keep within
+    uint32_t ky, kx, part, word; // the next word of the patches
     uint32_t count; // positions of the tile
 } lanes_t;
 
-static uint32_t patch_bytes(const ebnn_node_t *node) {
-    return node->word_pixels ? 0 : 4 * TILE * node->row_words;
+// Where position i is among the nibbles; thus hits come out in the order of the map (filter_hits). Its own inverse.
+static const uint8_t slots[TILE] = { 0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15 };
+
+static uint32_t patch_words(const ebnn_node_t *node) {
+    return node->word_pixels ? 0 : TILE * node->row_words;
 }
 
 static uint32_t fixed_bytes(const ebnn_node_t *node) {
-    return EBNN_LANES_TILE_BYTES + EBNN_LANES_SUM_BYTES * node->filters + patch_bytes(node);
+    return EBNN_LANES_TILE_BYTES + EBNN_LANES_SUM_BYTES * node->filters + 4 * patch_words(node);
 }
 
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node) {
-    if ((uint32_t)node->map_h * node->kernel.stride_h > EBNN_LANES_REACH_MAX
-        || (uint32_t)node->map_w * node->kernel.stride_w > EBNN_LANES_REACH_MAX) {
-        return UINT32_MAX;
-    }
     if (node->source != EBNN_SOURCE_CONV || node->input != EBNN_DTYPE_BITS || node->taps > EBNN_LANES_TAPS_MAX) {
         return UINT32_MAX;
     }
@@ -51,34 +52,54 @@ static uint32_t border_word(const ebnn_run_t *run, uint32_t part) {
     return UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));
 }
 
-// A word of a map; only the input of the network may be misaligned.
-static inline uint32_t load(const uint8_t *p) {
-    return (uintptr_t)p % 4 == 0 ? ebnn_word((const uint32_t *)(const void *)p) : ebnn_get_bits(p, 0, 32);
-}
-
-// Word `word` of the patch of every position, straight from a map whose pixels are whole words.
-static void fetch_from_map(const lanes_t *lanes, uint32_t word) {
+// The next word of every patch where one of them may lie outside of the input.
+static void fetch_with_border(const lanes_t *lanes, int32_t place) {
     const ebnn_run_t *run = lanes->run;
-    uint32_t parts = run->in_stride / 32, pixel = word / parts, part = word % parts;
-    uint32_t ky = pixel / run->node->kernel.width, kx = pixel % run->node->kernel.width;
-    uint32_t height = run->in->height, width = run->in->width, border = border_word(run, part);
-    const uint8_t *input = run->input + 4 * part;
-    const int16_t *origin = lanes->origin;
+    uint32_t border = border_word(run, lanes->part);
+    ebnn_origin_t origin = lanes->origin;
     for (uint32_t i = 0; i < lanes->count; i++) {
-        uint32_t y = (uint32_t)*origin++ + ky, x = (uint32_t)*origin++ + kx;
-        lanes->words[i] = y < height && x < width ? load(input + 4 * parts * (y * width + x)) : border;
+        uint32_t slot = slots[i], y = (uint32_t)origin.y + lanes->ky, x = (uint32_t)origin.x + lanes->kx;
+        int inside = y < run->in->height && x < run->in->width;
+        lanes->words[slot] = inside ? ebnn_load(run->input + (lanes->places[slot] + place)) : border;
+        ebnn_origin_next(run, &origin);
     }
 }
 
-static void fetch_words(const lanes_t *lanes, uint32_t word) {
+// The next word of every patch, straight from a map whose pixels are whole words.
+static void fetch_from_map(lanes_t *lanes) {
+    const ebnn_run_t *run = lanes->run;
+    int32_t ky = (int32_t)lanes->ky, kx = (int32_t)lanes->kx;
+    int32_t place = (int32_t)(lanes->ky * (run->pitch / 8) + lanes->kx * (run->in_stride / 8) + 4 * lanes->part);
+    if (lanes->top + ky >= 0 && lanes->bottom + ky < run->in->height && lanes->left + kx >= 0
+        && lanes->right + kx < run->in->width && (uintptr_t)run->input % 4 == 0) {
+        const uint8_t *input = run->input + place;
+        const int32_t *places = lanes->places;
+#define FETCH(i) (to[i] = ebnn_swap(*(const uint32_t *)(const void *)(input + places[i])))
+        for (uint32_t *to = lanes->words, *end = to + TILE; to != end; to += 8, places += 8) {
+            FETCH(0), FETCH(1), FETCH(2), FETCH(3), FETCH(4), FETCH(5), FETCH(6), FETCH(7);
+        }
+#undef FETCH
+    } else {
+        fetch_with_border(lanes, place);
+    }
+    if (++lanes->part == run->in_stride / 32) {
+        lanes->part = 0;
+        if (++lanes->kx == run->node->kernel.width) {
+            lanes->kx = 0;
+            lanes->ky++;
+        }
+    }
+}
+
+static void fetch_words(lanes_t *lanes) {
     if (lanes->patches == NULL) {
-        fetch_from_map(lanes, word);
+        fetch_from_map(lanes);
         return;
     }
     uint32_t words = lanes->run->node->row_words;
-    const uint32_t *patch = (const uint32_t *)(const void *)lanes->patches + word;
-    for (uint32_t i = 0; i < lanes->count; i++, patch += words) {
-        lanes->words[i] = ebnn_word(patch);
+    const uint32_t *patch = lanes->patches + lanes->word++;
+    for (uint32_t i = 0; i < TILE; i++, patch += words) {
+        lanes->words[i] = ebnn_swap(*patch);
     }
 }
 
@@ -90,28 +111,28 @@ static inline void swap(uint32_t *a, uint32_t *b, uint32_t shift, uint32_t mask)
 
 // Transpose 8 words as an 8 x 8 matrix of nibbles.
 static void transpose_nibbles(uint32_t *w) {
-    for (uint32_t i = 0; i < 4; i++) {
-        swap(&w[i], &w[i + 4], 16, 0x0000ffffUL);
-    }
-    for (uint32_t i = 0; i < 8; i += i & 1 ? 3 : 1) {
-        swap(&w[i], &w[i + 2], 8, 0x00ff00ffUL);
-    }
-    for (uint32_t i = 0; i < 8; i += 2) {
-        swap(&w[i], &w[i + 1], 4, 0x0f0f0f0fUL);
-    }
+    uint32_t a = w[0], b = w[1], c = w[2], d = w[3], e = w[4], f = w[5], g = w[6], h = w[7];
+    swap(&a, &e, 16, 0x0000ffffUL), swap(&b, &f, 16, 0x0000ffffUL);
+    swap(&c, &g, 16, 0x0000ffffUL), swap(&d, &h, 16, 0x0000ffffUL);
+    swap(&a, &c, 8, 0x00ff00ffUL), swap(&b, &d, 8, 0x00ff00ffUL);
+    swap(&e, &g, 8, 0x00ff00ffUL), swap(&f, &h, 8, 0x00ff00ffUL);
+    swap(&a, &b, 4, 0x0f0f0f0fUL), swap(&c, &d, 4, 0x0f0f0f0fUL);
+    swap(&e, &f, 4, 0x0f0f0f0fUL), swap(&g, &h, 4, 0x0f0f0f0fUL);
+    w[0] = a, w[1] = b, w[2] = c, w[3] = d, w[4] = e, w[5] = f, w[6] = g, w[7] = h;
 }
 
-// Entry p of a group counts where the bits differ from pattern p.
+// Entry p of a group counts where the bits differ from pattern p. The bits are taken doubled, as the steps want them.
 static inline ebnn_steps_t group_steps(uint32_t v) {
-    const uint32_t ones = 0x11111111UL;
-    uint32_t a = v & ones, b = v >> 1 & ones, c = v >> 2 & ones, d = v >> 3 & ones;
-    ebnn_steps_t steps = { a + b + c + d, { ones - 2 * a, ones - 2 * b, ones - 2 * c, ones - 2 * d } };
+    const uint32_t ones = 0x11111111UL, twos = 0x22222222UL;
+    uint32_t a = v << 1 & twos, b = v & twos, c = v >> 1 & twos, d = v >> 2 & twos;
+    ebnn_steps_t steps = { (a + b + c + d) >> 1, { ones - a, ones - b, ones - c, ones - d } };
     return steps;
 }
 
 static void build_table(uint32_t *table, uint32_t *words) {
-    transpose_nibbles(words);
-    transpose_nibbles(words + 8);
+    for (uint32_t *half = words; half != words + TILE; half += 8) {
+        transpose_nibbles(half);
+    }
     for (uint32_t group = 0; group < 8; group++, table += 32) {
         const ebnn_steps_t a = group_steps(words[group]), b = group_steps(words[group + 8]);
         ebnn_build_entries(table, &a, &b);
@@ -137,7 +158,7 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
 #define NEXT(group, index) (FIND(index), n0 += entry[32 * (group)], n1 += entry[32 * (group) + 1])
 #define WIDEN() (a0 += n0 & nibbles, a1 += n0 >> 4 & nibbles, a2 += n1 & nibbles, a3 += n1 >> 4 & nibbles)
     do {
-        bits = ebnn_word(w++);
+        bits = ebnn_swap(*w++);
         FIRST(0, bits << 3), NEXT(1, bits >> 1), NEXT(2, bits >> 5), WIDEN();
         FIRST(3, bits >> 9), NEXT(4, bits >> 13), NEXT(5, bits >> 17), WIDEN();
         FIRST(6, bits >> 21), NEXT(7, bits >> 25), WIDEN();
@@ -159,14 +180,14 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
 #else
 static inline void add_filters(const ebnn_chunk_t *chunk) {
     const uint32_t *w = chunk->weights, *table = chunk->table, *end = chunk->end;
-    uint32_t row = (uint32_t)(end - table) / TABLE_WORDS + chunk->skip / 4;
+    uint32_t row = (uint32_t)(end - table) / TABLE_WORDS + chunk->next / 4;
     for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += SUMS, w += row) {
         add_filter(w, table, end, sums);
     }
 }
 #endif
 
-// Add the chunk from `word` on to the sums of every filter.
+// Add a chunk to the sums of every filter.
 static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
     const ebnn_node_t *node = lanes->run->node;
     const ebnn_chunk_t chunk = {
@@ -175,17 +196,17 @@ static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
         .end = lanes->table + words * TABLE_WORDS,
         .sums = lanes->sums,
         .last = lanes->sums + SUMS * node->filters,
-        .skip = 4 * (node->row_words - words),
+        .next = 4 * (node->row_words - words),
     };
     add_filters(&chunk);
 }
 
-// Hits of a filter: bit k and bit k + 8 for the two lanes of word k of its sums.
-static uint32_t filter_hits(const uint32_t *sums) {
+// Hits of a filter at the positions of the tile: bits k and k + 8 for the two lanes of word k of its sums.
+static inline uint32_t filter_hits(const uint32_t *sums) {
     uint32_t misses = 0;
-    for (uint32_t i = 0; i < SUMS; i++) {
-        misses = misses >> 1 | (sums[i] & 0x80008000UL);
-    }
+#define TAKE(k) (misses = misses >> 1 | (sums[k] & 0x80008000UL))
+    TAKE(0), TAKE(1), TAKE(2), TAKE(3), TAKE(4), TAKE(5), TAKE(6), TAKE(7);
+#undef TAKE
     return (~misses >> 8 & 0xff) | (~misses >> 16 & 0xff00);
 }
 
@@ -199,88 +220,82 @@ static void transpose_bits(uint32_t *w) {
     }
 }
 
-// Bits of up to 32 filters at all positions of the tile.
-static void emit_block(const lanes_t *lanes, const ebnn_cursor_t *first, uint32_t filter) {
-    // Which bit of a pattern is position 0, 1, ...: the order in which add_chunk widens bytes.
-    static const uint8_t place[TILE] = { 0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15 };
-    const ebnn_run_t *run = lanes->run;
-    uint32_t *rows = lanes->words, filters = ebnn_block(run->node->filters, filter);
-    memset(rows, 0, 4 * TILE);
-    for (uint32_t f = 0; f < filters; f++) {
-        rows[f % 16] |= filter_hits(lanes->sums + SUMS * (filter + f)) << (f & 16);
+const uint32_t *ebnn_lanes_hits(const ebnn_run_t *run, uint32_t filter) {
+    uint32_t *rows = (uint32_t *)(void *)run->scratch, filters = ebnn_block(run->node->filters, filter);
+    const uint32_t *sums = rows + EBNN_LANES_TILE_BYTES / 4 + SUMS * filter;
+    for (uint32_t f = 0; f < 16; f++, sums += SUMS) {
+        rows[f] = f < filters ? filter_hits(sums) : 0;
+        if (f + 16 < filters) {
+            rows[f] |= filter_hits(sums + 16 * SUMS) << 16;
+        }
     }
     transpose_bits(rows);
-    ebnn_cursor_t cursor = *first;
-    for (uint32_t i = 0; i < lanes->count; i++) {
-        ebnn_emit(run, &cursor, filter, rows[place[i]]);
-        ebnn_cursor_next(run, &cursor);
-    }
-}
-
-// The most mismatches with which a filter hits, -1 where it never does.
-static int32_t limit(const ebnn_run_t *run, uint32_t filter) {
-    int32_t taps = (int32_t)run->node->taps, threshold = ebnn_number(run->node, run->numbers, filter);
-    if (threshold > taps) {
-        return -1;
-    }
-    return threshold <= -taps ? taps : (taps - threshold) / 2;
+    return rows;
 }
 
 // The sums start where a miss sets the uppermost bit of its lane.
 static void start_sums(const lanes_t *lanes) {
     uint32_t *to = lanes->sums;
+    int32_t taps = (int32_t)lanes->run->node->taps;
     for (uint32_t f = 0; f < lanes->run->node->filters; f++) {
-        uint32_t start = (uint32_t)(0x7fff - limit(lanes->run, f)) * 0x10001UL;
-        for (uint32_t *end = to + SUMS; to != end; to++) {
-            *to = start;
-        }
+        int32_t most = (taps - ebnn_threshold(lanes->run, f)) >> 1; // mismatches with which it hits
+        uint32_t start = (uint32_t)(0x7fff - most) * 0x10001UL;
+        to[0] = to[1] = to[2] = to[3] = to[4] = to[5] = to[6] = to[7] = start;
+        to += SUMS;
     }
 }
 
-// Where the kernel lies at each position, and the patches where pixels are smaller than words.
-static void start_tile(const lanes_t *lanes, const ebnn_cursor_t *first) {
-    const ebnn_window_t *kernel = &lanes->run->node->kernel;
-    ebnn_cursor_t cursor = *first;
-    for (uint32_t i = 0; i < lanes->count; i++) {
-        lanes->origin[2 * i] = (int16_t)(cursor.y * kernel->stride_h - kernel->top);
-        lanes->origin[2 * i + 1] = (int16_t)(cursor.x * kernel->stride_w - kernel->left);
-        if (lanes->patches != NULL) {
-            ebnn_gather(lanes->run, &cursor, lanes->patches + 4 * i * lanes->run->node->row_words);
+// Where the patches start, and the patches themselves where pixels are smaller than words. Nibbles of no position do as
+// the first one does.
+static void start_tile(lanes_t *lanes) {
+    const ebnn_run_t *run = lanes->run;
+    ebnn_origin_t origin = lanes->origin;
+    uint32_t words = run->node->row_words;
+    lanes->top = origin.y;
+    lanes->left = lanes->right = origin.x;
+    for (uint32_t i = 0; i < TILE; i++) {
+        if (i == lanes->count) {
+            origin = lanes->origin;
         }
-        ebnn_cursor_next(lanes->run, &cursor);
+        lanes->bottom = i < lanes->count ? origin.y : lanes->bottom;
+        lanes->left = origin.x < lanes->left ? origin.x : lanes->left;
+        lanes->right = origin.x > lanes->right ? origin.x : lanes->right;
+        uint32_t slot = slots[i];
+        if (lanes->patches != NULL) {
+            ebnn_gather(run, &origin, (uint8_t *)(lanes->patches + slot * words));
+        } else {
+            lanes->places[slot] = origin.y * (int32_t)(run->pitch / 8) + origin.x * (int32_t)(run->in_stride / 8);
+        }
+        if (i < lanes->count) {
+            ebnn_origin_next(run, &origin);
+        }
     }
-    memset(lanes->words, 0, 4 * TILE);
     start_sums(lanes);
 }
 
-void ebnn_lanes_run(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
+void ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count) {
     const ebnn_node_t *node = run->node;
-    uint32_t chunk = (node->scratch_size - fixed_bytes(node)) / EBNN_LANES_TABLE_BYTES;
+    uint32_t chunk = (run->scratch_size - fixed_bytes(node)) / EBNN_LANES_TABLE_BYTES;
     uint32_t *words = (uint32_t *)(void *)run->scratch;
     lanes_t lanes = {
         .run = run,
         .words = words,
-        .origin = (int16_t *)(void *)(words + TILE),
-        .sums = words + 2 * TILE,
-        .chunk = chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX,
+        .places = (int32_t *)(void *)(words + TILE),
+        .sums = words + EBNN_LANES_TILE_BYTES / 4,
+        .table = words + fixed_bytes(node) / 4,
+        .origin = ebnn_origin(run, cursor),
         .count = count,
     };
-    lanes.table = lanes.sums + SUMS * node->filters;
-    if (patch_bytes(node) != 0) {
-        lanes.patches = (uint8_t *)lanes.table;
-        lanes.table += TILE * node->row_words;
-    }
-    start_tile(&lanes, first);
-    for (uint32_t word = 0; word < node->row_words; word += lanes.chunk) {
-        uint32_t part = node->row_words - word < lanes.chunk ? node->row_words - word : lanes.chunk;
+    lanes.patches = patch_words(node) == 0 ? NULL : lanes.table - patch_words(node);
+    chunk = chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX;
+    start_tile(&lanes);
+    for (uint32_t word = 0; word < node->row_words; word += chunk) {
+        uint32_t part = node->row_words - word < chunk ? node->row_words - word : chunk;
         for (uint32_t i = 0; i < part; i++) {
-            fetch_words(&lanes, word + i);
+            fetch_words(&lanes);
             build_table(lanes.table + i * TABLE_WORDS, lanes.words);
         }
         add_chunk(&lanes, word, part);
-    }
-    for (uint32_t f = 0; f < node->filters; f += 32) {
-        emit_block(&lanes, first, f);
     }
 }
 

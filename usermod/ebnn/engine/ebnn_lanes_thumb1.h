@@ -22,7 +22,7 @@ static void add_filters(const ebnn_chunk_t *chunk) {
     __asm__ volatile(
         ".syntax unified\n"
         "mov r1, r8\n mov r2, r9\n mov r3, r10\n mov r4, r11\n push {r1-r4, lr}\n"
-        "ldm r0!, {r1-r6}\n push {r1-r6}\n" // 0: weights, 4: table, 8: its end, 12: sums, 16: their end, 20: skip
+        "ldm r0!, {r1-r6}\n push {r1-r6}\n" // 0: weights, 4: table, 8: sums, 12: their end, 16: next, 20: end of table
         "mov lr, r1\n"
         "movs r0, #15\n lsls r1, r0, #8\n orrs r0, r1\n lsls r1, r0, #16\n orrs r0, r1\n mov r12, r0\n"
         "1: movs r0, #0\n mov r8, r0\n mov r9, r0\n mov r10, r0\n mov r11, r0\n"
@@ -31,10 +31,10 @@ static void add_filters(const ebnn_chunk_t *chunk) {
         FIRST(lsls, 3) NEXT(lsrs, 1) NEXT(lsrs, 5) WIDEN
         FIRST(lsrs, 9) NEXT(lsrs, 13) NEXT(lsrs, 17) WIDEN
         FIRST(lsrs, 21) NEXT(lsrs, 25) WIDEN
-        "ldr r0, [sp, #8]\n cmp r4, r0\n bne 2b\n"
-        "movs r6, #255\n lsls r0, r6, #16\n orrs r6, r0\n ldr r4, [sp, #12]\n"
+        "ldr r0, [sp, #20]\n cmp r4, r0\n bne 2b\n"
+        "movs r6, #255\n lsls r0, r6, #16\n orrs r6, r0\n ldr r4, [sp, #8]\n"
         ADD(r8) ADD(r9) ADD(r10) ADD(r11)
-        "str r4, [sp, #12]\n ldr r0, [sp, #20]\n add lr, r0\n ldr r0, [sp, #16]\n cmp r4, r0\n beq 3f\n b 1b\n"
+        "str r4, [sp, #8]\n ldr r0, [sp, #16]\n add lr, r0\n ldr r0, [sp, #12]\n cmp r4, r0\n beq 3f\n b 1b\n"
         "3: add sp, #24\n pop {r1-r4}\n mov r8, r1\n mov r9, r2\n mov r10, r3\n mov r11, r4\n pop {r0}\n mov lr, r0\n"
         : "+r"(p)
         :

@@ -46,7 +46,7 @@ static int check_file(const uint8_t *p, size_t size) {
     if (get32(p) != 0x4e4e4245UL) { // "EBNN"
         return EBNN_E_MAGIC;
     }
-    if (p[4] != EBNN_FORMAT_MAJOR || p[5] > EBNN_FORMAT_MINOR) {
+    if (p[4] != EBNN_FORMAT_MAJOR || p[5] != EBNN_FORMAT_MINOR) {
         return EBNN_E_VERSION;
     }
     uint32_t total = get32(p + 8);
@@ -185,7 +185,9 @@ static int read_geometry(ebnn_node_t *node, const ebnn_value_t *in, const uint8_
 static int offsets_fit(const ebnn_node_t *node, const uint8_t *numbers) {
     uint32_t bound = node->taps * (node->input == EBNN_DTYPE_U8 ? 255 : 1);
     for (uint32_t f = 0; f < node->filters; f++) {
-        int32_t offset = ebnn_number(node, numbers, f);
+        // Byte by byte: a model need not be aligned until it runs.
+        int is_wide = node->flags & EBNN_FLAG_WIDE;
+        int32_t offset = is_wide ? (int32_t)get32(numbers + 4 * f) : (int16_t)get16(numbers + 2 * f);
         uint32_t size = offset < 0 ? 0 - (uint32_t)offset : (uint32_t)offset;
         if (size + bound > INT32_MAX) {
             return 0;
@@ -265,10 +267,24 @@ static int read_node(const ebnn_t *net, ebnn_node_t *nodes, uint32_t index, cons
         || !in_arena(net, node->scratch, node->scratch_size)) {
         return EBNN_E_ARENA;
     }
-    node->word_pixels = ebnn_pixel_stride(in->channels) % 32 == 0;
+    node->word_pixels = op->input == EBNN_DTYPE_BITS && ebnn_pixel_stride(in->channels) % 32 == 0;
     rc = ebnn_choose_kernel(node);
     node->kernel_index = (uint8_t)rc;
     return rc < 0 ? rc : EBNN_OK;
+}
+
+// What ebnn_feed keeps: the rows that the kernel of the first node spans, if it is the only one that reads the input.
+static void size_window(ebnn_t *net) {
+    const ebnn_value_t *in = &net->input;
+    uint32_t bits = in->width * (in->dtype == EBNN_DTYPE_BITS ? ebnn_pixel_stride(in->channels) : 8U * in->channels);
+    uint32_t rows = net->nodes[0].source == EBNN_SOURCE_DENSE ? in->height : net->nodes[0].kernel.height;
+    for (uint32_t i = 1; i < net->node_count; i++) {
+        rows = net->nodes[i].from == 0 ? in->height : rows;
+    }
+    net->row_size = (bits + 7) / 8;
+    net->window_rows = (uint16_t)(rows < in->height ? rows : in->height);
+    // A row of the window begins with a word; the whole input is in one piece.
+    net->window_size = rows < in->height ? 4 * words_of_bits(bits) * rows : (net->input_size + 3) / 4 * 4;
 }
 
 // The offset behind a label, or 0 where it leaves the file.
@@ -324,6 +340,7 @@ int ebnn_open(ebnn_t *net, ebnn_node_t *nodes, size_t max_nodes, const void *mod
         return rc;
     }
     net->classes = nodes[net->node_count - 1].output.channels;
+    size_window(net);
     return check_labels(net, &blob);
 }
 

@@ -3,7 +3,7 @@
 #define EBNN_OPS_H
 
 #define EBNN_FORMAT_MAJOR (0)
-#define EBNN_FORMAT_MINOR (2)
+#define EBNN_FORMAT_MINOR (3)
 #define EBNN_HEADER_SIZE (40)
 #define EBNN_RECORD_SIZE (36)
 #define EBNN_FLAG_BORDER_PLUS (1)
@@ -18,11 +18,11 @@
 #define EBNN_LANES_SUM_BYTES (32U)
 #define EBNN_LANES_TABLE_BYTES (1024U)
 #define EBNN_LANES_CHUNK_MAX (7U)
-#define EBNN_LANES_TAPS_MAX (32767U)
-#define EBNN_LANES_REACH_MAX (32767U)
+#define EBNN_LANES_TAPS_MAX (32766U)
 #define EBNN_BYTES_TILE (4U)
 #define EBNN_BYTES_SUM_BYTES (8U)
-#define EBNN_BYTES_TABLE_BYTES (1024U)
+#define EBNN_BYTES_GROUP_BYTES (128U)
+#define EBNN_BYTES_GROUPS (4U)
 #define EBNN_BYTES_TAPS_MAX (128U)
 #define EBNN_DTYPE_BITS (0)
 #define EBNN_DTYPE_U8 (1)
@@ -42,7 +42,7 @@
 #define EBNN_ERROR_LIST(X) \
     X(EBNN_E_TRUNCATED, -1, "model is truncated") \
     X(EBNN_E_MAGIC, -2, "not an ebnn model") \
-    X(EBNN_E_VERSION, -3, "model format is newer than this ebnn: update the firmware or export again") \
+    X(EBNN_E_VERSION, -3, "model format is not the one that this ebnn reads: update the firmware or export again") \
     X(EBNN_E_SIZE, -4, "model is longer than its header says") \
     X(EBNN_E_CRC, -5, "model is damaged: its checksum does not match") \
     X(EBNN_E_HEADER, -6, "model header is invalid") \

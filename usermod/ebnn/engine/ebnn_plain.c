@@ -3,144 +3,235 @@
 
 #include "ebnn_core.h"
 
-// The part of a kernel's width that lies inside of the input: taps first .. last - 1.
+#define BLOCK 16 // filters whose sums are made at once
+
+// Bits of a patch, taken up in order and stored word by word.
 typedef struct {
-    int32_t first, last;
+    uint32_t *to;
+    uint32_t bits, count;
+} packer_t;
+
+static inline void pack(packer_t *packer, uint32_t bits, uint32_t count) {
+    uint32_t at = packer->count;
+    packer->bits |= bits << at;
+    packer->count = at + count;
+    if (packer->count >= 32) {
+        *packer->to++ = ebnn_swap(packer->bits);
+        packer->count -= 32;
+        packer->bits = at == 0 ? 0 : bits >> (32 - at);
+    }
+}
+
+// `taps` pixels of border.
+static void pack_border(const ebnn_run_t *run, packer_t *packer, uint32_t taps) {
+    uint32_t plus = run->node->flags & EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0;
+    for (; taps != 0; taps--) {
+        for (uint32_t left = run->in_stride, ones = plus; left != 0;) {
+            uint32_t count = left < 32 ? left : 32, some = ones < 32 ? ones : 32;
+            pack(packer, some == 0 ? 0 : UINT32_MAX >> (32 - some), count);
+            left -= count;
+            ones -= some;
+        }
+    }
+}
+
+// The part of the kernel's rows that lies inside of the input: taps first .. last - 1.
+typedef struct {
+    uint32_t first, last;
 } taps_t;
 
-static taps_t inside(int32_t start, int32_t kernel, int32_t size) {
-    taps_t span = { start < 0 ? -start : 0, size - start < kernel ? size - start : kernel };
-    if (span.last < span.first) {
-        span.last = span.first;
+static taps_t inside(const ebnn_run_t *run, int32_t x) {
+    int32_t width = run->in->width, kernel = run->node->kernel.width;
+    if (x >= width || x + kernel <= 0) {
+        return (taps_t) { 0, 0 };
     }
-    return span;
+    return (taps_t) { x < 0 ? (uint32_t)-x : 0, (uint32_t)(width - x < kernel ? width - x : kernel) };
 }
 
-static void set_border(const ebnn_run_t *run, uint8_t *patch, uint32_t tap, uint32_t count) {
-    for (uint32_t end = tap + count; tap < end; tap++) {
-        for (uint32_t c = 0; c < run->in->channels; c++) {
-            uint32_t bit = tap * run->in_stride + c;
-            patch[bit / 8] = (uint8_t)(patch[bit / 8] | 1U << (bit & 7));
+// `count` bits of each of some rows of the input.
+static packer_t pack_rows(const ebnn_run_t *run, packer_t packer, uint32_t start, uint32_t count, uint32_t rows) {
+    const uint8_t *input = run->input;
+    for (const uint32_t pitch = run->pitch; rows != 0; rows--, start += pitch) {
+        uint32_t left = count, place = start;
+        for (; left >= 32 && (packer.count | place % 32) == 0; left -= 32, place += 32) {
+            *packer.to++ = ebnn_swap(ebnn_load(input + place / 8));
+        }
+        for (; left > 32; left -= 32, place += 32) {
+            pack(&packer, ebnn_bits(input, place, 32), 32);
+        }
+        if (left != 0) {
+            pack(&packer, ebnn_bits(input, place, left), left);
         }
     }
+    return packer;
 }
 
-// One row of a kernel of a bits source -> the patch, which starts as all zeros.
-static void gather_bits(const ebnn_run_t *run, uint8_t *patch, uint32_t ky, int32_t y, int32_t x) {
-    uint32_t width = run->node->kernel.width, tap = ky * width, stride = run->in_stride;
-    taps_t cols = { 0, 0 };
-    if (y >= 0 && y < run->in->height) {
-        cols = inside(x, (int32_t)width, run->in->width);
-        uint32_t pixel = (uint32_t)(y * run->in->width + x + cols.first);
-        uint32_t to = (tap + (uint32_t)cols.first) * stride, count = (uint32_t)(cols.last - cols.first) * stride;
-        ebnn_copy_bits(patch, to, run->input, pixel * stride, count);
-    }
-    if (run->node->flags & EBNN_FLAG_BORDER_PLUS) {
-        set_border(run, patch, tap, (uint32_t)cols.first);
-        set_border(run, patch, tap + (uint32_t)cols.last, width - (uint32_t)cols.last);
-    }
-}
-
-// The same for a byte source; the patch starts as all border.
-static void gather_u8(const ebnn_run_t *run, uint8_t *patch, uint32_t ky, int32_t y, int32_t x) {
-    uint32_t channels = run->in->channels, width = run->node->kernel.width;
-    if (y < 0 || y >= run->in->height) {
-        return;
-    }
-    taps_t cols = inside(x, (int32_t)width, run->in->width);
-    uint32_t pixel = (uint32_t)(y * run->in->width + x + cols.first);
-    memmove(patch + (ky * width + (uint32_t)cols.first) * channels, run->input + pixel * channels,
-        (uint32_t)(cols.last - cols.first) * channels);
-}
-
-void ebnn_gather(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint8_t *patch) {
-    const ebnn_node_t *node = run->node;
-    int32_t y = (int32_t)(cursor->y * node->kernel.stride_h) - node->kernel.top;
-    int32_t x = (int32_t)(cursor->x * node->kernel.stride_w) - node->kernel.left;
-    if (node->input == EBNN_DTYPE_BITS) {
-        memset(patch, 0, 4 * node->row_words);
-        for (uint32_t ky = 0; ky < node->kernel.height; ky++) {
-            gather_bits(run, patch, ky, y + (int32_t)ky, x);
-        }
+static void gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+    packer_t packer = { (uint32_t *)(void *)patch, 0, 0 };
+    const uint32_t stride = run->in_stride, rows = run->node->kernel.height, kernel = run->node->kernel.width;
+    const taps_t taps = inside(run, origin->x);
+    const uint32_t count = (taps.last - taps.first) * stride;
+    uint32_t start = (uint32_t)origin->y * run->pitch + (uint32_t)(origin->x + (int32_t)taps.first) * stride;
+    if (count == kernel * stride && origin->y >= 0 && (uint32_t)origin->y + rows <= run->in->height) {
+        packer = pack_rows(run, packer, start, count, rows);
     } else {
-        memset(patch, node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0, node->taps);
-        for (uint32_t ky = 0; ky < node->kernel.height; ky++) {
-            gather_u8(run, patch, ky, y + (int32_t)ky, x);
+        for (uint32_t ky = 0; ky < rows; ky++, start += run->pitch) {
+            int is_border = (uint32_t)origin->y + ky >= run->in->height;
+            pack_border(run, &packer, is_border ? kernel : taps.first);
+            if (!is_border) {
+                packer = pack_rows(run, packer, start, count, 1);
+                pack_border(run, &packer, kernel - taps.last);
+            }
         }
     }
+    if (packer.count != 0) {
+        *packer.to = ebnn_swap(packer.bits);
+    }
+}
+
+static void gather_u8(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+    const uint32_t channels = run->in->channels, row = run->node->kernel.width * channels;
+    const uint8_t border = run->node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0;
+    const taps_t taps = inside(run, origin->x);
+    for (int32_t y = origin->y, end = y + run->node->kernel.height; y != end; y++, patch += row) {
+        uint32_t first = taps.first * channels, last = (uint32_t)y < run->in->height ? taps.last * channels : 0;
+        uint32_t place = (uint32_t)y * (run->pitch / 8) + (uint32_t)origin->x * channels;
+        for (uint32_t i = 0; i < row; i++) {
+            patch[i] = i >= first && i < last ? run->input[place + i] : border;
+        }
+    }
+}
+
+void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+    if (run->node->input == EBNN_DTYPE_BITS) {
+        gather_bits(run, origin, patch);
+    } else {
+        gather_u8(run, origin, patch);
+    }
+}
+
+static const uint32_t *filter_words(const ebnn_run_t *run, uint32_t filter) {
+    return (const uint32_t *)(const void *)run->weights + run->node->row_words * filter;
 }
 
 #ifdef EBNN_HAS_POPCOUNT
-static uint32_t count_mismatches(const uint32_t *x, const uint32_t *w, uint32_t words) {
-    uint32_t mismatches = 0;
-    for (uint32_t i = 0; i < words; i++) {
-        mismatches += (uint32_t)__builtin_popcount(x[i] ^ w[i]);
+#define COUNT(k, i) (m##k += (uint32_t)__builtin_popcount(x[i] ^ w##k[i]))
+
+// Mismatches of a patch with filters of bits. Four filters at a time share the loads of the patch.
+static void count_mismatches(const ebnn_run_t *run, const uint32_t *patch, uint32_t filter, uint32_t *sums,
+    uint32_t count) {
+    const uint32_t row = run->node->row_words, *w = filter_words(run, filter), *end = patch + row;
+    for (; count >= 4; count -= 4, sums += 4, w += 4 * row) {
+        const uint32_t *x = patch, *w0 = w, *w1 = w0 + row, *w2 = w1 + row, *w3 = w2 + row;
+        uint32_t m0 = 0, m1 = 0, m2 = 0, m3 = 0;
+        for (; end - x >= 3; x += 3, w0 += 3, w1 += 3, w2 += 3, w3 += 3) {
+            COUNT(0, 0), COUNT(1, 0), COUNT(2, 0), COUNT(3, 0), COUNT(0, 1), COUNT(1, 1), COUNT(2, 1), COUNT(3, 1);
+            COUNT(0, 2), COUNT(1, 2), COUNT(2, 2), COUNT(3, 2);
+        }
+        for (; x != end; x++, w0++, w1++, w2++, w3++) {
+            COUNT(0, 0), COUNT(1, 0), COUNT(2, 0), COUNT(3, 0);
+        }
+        sums[0] = m0, sums[1] = m1, sums[2] = m2, sums[3] = m3;
     }
-    return mismatches;
+    for (; count != 0; count--, sums++) {
+        const uint32_t *w0 = w;
+        uint32_t m0 = 0;
+        for (const uint32_t *x = patch; x != end; x++, w0++) {
+            COUNT(0, 0);
+        }
+        *sums = m0;
+        w = w0;
+    }
 }
+#undef COUNT
 #else
-// Ones of a word, counted in each nibble.
-static inline uint32_t nibble_counts(uint32_t x) {
-    x -= x >> 1 & 0x55555555UL;
-    return (x & 0x33333333UL) + (x >> 2 & 0x33333333UL);
+#define MOST_WORDS 30 // whose counts bytes hold
+#define FIVES 0x55555555UL
+#define THREES 0x33333333UL
+#define LOW_NIBBLES 0x0f0f0f0fUL
+
+// The ones of a word counted in each pair of bits, then those of pairs in each nibble, and so on.
+static inline uint32_t count_pairs(uint32_t x) {
+    return x - (x >> 1 & FIVES);
 }
 
-static inline uint32_t byte_counts(uint32_t n) {
-    return (n & 0x0f0f0f0fU) + (n >> 4 & 0x0f0f0f0fU);
+static inline uint32_t count_nibbles(uint32_t pairs) {
+    return (pairs & THREES) + (pairs >> 2 & THREES);
+}
+
+static inline uint32_t count_bytes(uint32_t nibbles) {
+    return (nibbles & LOW_NIBBLES) + (nibbles >> 4 & LOW_NIBBLES);
 }
 
 static inline uint32_t sum_bytes(uint32_t bytes) {
-    bytes = (bytes & 0x00ff00ffU) + (bytes >> 8 & 0x00ff00ffU);
+    bytes = (bytes & 0x00ff00ffUL) + (bytes >> 8 & 0x00ff00ffUL);
     return (bytes & 0xffff) + (bytes >> 16);
 }
 
-// Add two words bit by bit to a column of ones; what it gives is the carry.
-static inline uint32_t carry_save(uint32_t *ones, uint32_t a, uint32_t b) {
-    uint32_t u = *ones ^ a, carry = (*ones & a) | (u & b);
-    *ones = u ^ b;
-    return carry;
-}
+// Words of a patch, and the same words of a filter and those behind it; mismatches are added to a sum for each filter.
+typedef struct {
+    const uint32_t *x, *w;
+    uint32_t next; // bytes from the end of a filter's words to the next filter's
+    uint32_t *sums, *last;
+    const uint32_t *end; // of x
+    uint32_t keep; // 0: the sums are not there yet
+} count_t;
 
-#define BITS(i) (x[i] ^ w[i])
-
-// Harley and Seal: eight words become one that counts eight each, and columns of ones, twos and fours.
-static uint32_t count_eights(const uint32_t *x, const uint32_t *w, uint32_t words) {
-    uint32_t ones = 0, twos = 0, fours = 0, mismatches = 0;
-    for (const uint32_t *end = x + words; x != end; x += 8, w += 8) {
-        uint32_t two_a = carry_save(&ones, BITS(0), BITS(1)), two_b = carry_save(&ones, BITS(2), BITS(3));
-        uint32_t four_a = carry_save(&twos, two_a, two_b);
-        two_a = carry_save(&ones, BITS(4), BITS(5));
-        two_b = carry_save(&ones, BITS(6), BITS(7));
-        uint32_t four_b = carry_save(&twos, two_a, two_b);
-        mismatches += 8 * sum_bytes(byte_counts(nibble_counts(carry_save(&fours, four_a, four_b))));
+// Three words at a time become one of ones and one of twos.
+#if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#include "ebnn_plain_thumb2.h"
+#else
+static void count_threes(const count_t *job) {
+    const uint32_t *w = job->w, *end = job->end;
+    for (uint32_t *sum = job->sums; sum != job->last; sum++, w += job->next / 4) {
+        uint32_t bytes = 0;
+        for (const uint32_t *x = job->x; x != end; x += 3, w += 3) {
+            uint32_t a = x[0] ^ w[0], b = x[1] ^ w[1], c = x[2] ^ w[2], either = a ^ b, ones = either ^ c;
+            uint32_t twos = (a & b) | (either & c);
+            bytes += count_bytes(count_nibbles(count_pairs(ones)) + 2 * count_nibbles(count_pairs(twos)));
+        }
+        *sum = (*sum & job->keep) + sum_bytes(bytes);
     }
-    uint32_t bytes = byte_counts(nibble_counts(ones)) + 2 * byte_counts(nibble_counts(twos));
-    return mismatches + sum_bytes(bytes + 4 * byte_counts(nibble_counts(fours)));
 }
-
-static uint32_t count_mismatches(const uint32_t *x, const uint32_t *w, uint32_t words) {
-    uint32_t eights = words / 8 * 8, mismatches = 0, bytes = 0;
-    if (eights >= 16) { // the columns cost too much for less
-        mismatches = count_eights(x, w, eights);
-        x += eights;
-        w += eights;
-        words -= eights;
-    }
-    for (; words >= 3; words -= 3, x += 3, w += 3) { // a nibble holds the counts of 3 words
-        bytes += byte_counts(nibble_counts(BITS(0)) + nibble_counts(BITS(1)) + nibble_counts(BITS(2)));
-    }
-    for (; words != 0; words--, x++, w++) {
-        bytes += byte_counts(nibble_counts(BITS(0)));
-    }
-    return mismatches + sum_bytes(bytes);
-}
-#undef BITS
 #endif
 
-// Sum of w * x over bits: taps that agree minus taps that do not. Both operands are aligned.
-static int32_t sum_bits(const ebnn_node_t *node, const void *patch, const void *row) {
-    return (int32_t)(node->taps - 2 * count_mismatches(patch, row, node->row_words));
+// One word or two.
+static void count_rest(const count_t *job) {
+    const uint32_t *w = job->w, *end = job->end;
+    for (uint32_t *sum = job->sums; sum != job->last; sum++, w += job->next / 4) {
+        uint32_t nibbles = 0;
+        for (const uint32_t *x = job->x; x != end; x++, w++) {
+            nibbles += count_nibbles(count_pairs(*x ^ *w));
+        }
+        *sum = (*sum & job->keep) + sum_bytes(count_bytes(nibbles));
+    }
 }
+
+// Up to MOST_WORDS words, or those that fill up threes; how many.
+static uint32_t count_some(count_t *job) {
+    uint32_t words = (uint32_t)(job->end - job->x), whole = (words * 43 >> 7) * 3; // a division, which small cores lack
+    if (whole == 0) {
+        count_rest(job);
+        return words;
+    }
+    job->next += 4 * (words - whole);
+    job->end -= words - whole;
+    count_threes(job);
+    return whole;
+}
+
+// Mismatches of a patch with filters of bits.
+static void count_mismatches(const ebnn_run_t *run, const uint32_t *x, uint32_t filter, uint32_t *sums,
+    uint32_t count) {
+    const uint32_t words = run->node->row_words, *w = filter_words(run, filter);
+    for (uint32_t done = 0; done < words;) {
+        uint32_t some = words - done < MOST_WORDS ? words - done : MOST_WORDS;
+        uint32_t keep = done == 0 ? 0 : UINT32_MAX;
+        count_t job = { x + done, w + done, 4 * (words - some), sums, sums + count, x + done + some, keep };
+        done += count_some(&job);
+    }
+}
+#endif
 
 // Sum of w * x over bytes.
 static int32_t sum_u8(const ebnn_node_t *node, const uint8_t *x, const uint8_t *w) {
@@ -157,43 +248,47 @@ static int32_t sum_u8(const ebnn_node_t *node, const uint8_t *x, const uint8_t *
     return (int32_t)(2 * plus - all);
 }
 
-int32_t ebnn_filter_sum(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter) {
-    const ebnn_node_t *node = run->node;
-    const uint8_t *row = run->weights + 4 * node->row_words * filter;
-    return node->input == EBNN_DTYPE_BITS ? sum_bits(node, patch, row) : sum_u8(node, patch, row);
-}
+// acc = base + scale * raw, where a raw sum of bits counts the taps that do not agree.
+typedef struct {
+    int32_t base, scale;
+} scale_t;
 
-#ifdef EBNN_HAS_POPCOUNT
-// Hits of two filters of bits, which share the loads of the patch.
-static uint32_t hit_pair(const ebnn_run_t *run, const void *patch, uint32_t filter) {
-    uint32_t words = run->node->row_words, a = 0, b = 0, left = words;
-    const uint32_t *x = patch, *v = (const uint32_t *)(const void *)run->weights + words * filter, *w = v + words;
-#define COUNT(i) (a += (uint32_t)__builtin_popcount(x[i] ^ v[i]), b += (uint32_t)__builtin_popcount(x[i] ^ w[i]))
-    for (; left >= 4; left -= 4, x += 4, v += 4, w += 4) {
-        COUNT(0), COUNT(1), COUNT(2), COUNT(3);
+// Raw sums of filters over a patch.
+static scale_t sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums,
+    uint32_t count) {
+    const ebnn_node_t *node = run->node;
+    if (node->input == EBNN_DTYPE_BITS) {
+        count_mismatches(run, (const uint32_t *)(const void *)patch, filter, (uint32_t *)sums, count);
+        return (scale_t) { (int32_t)node->taps, -2 };
     }
-    for (; left != 0; left--, x++, v++, w++) {
-        COUNT(0);
+    for (uint32_t i = 0; i < count; i++) {
+        sums[i] = sum_u8(node, patch, (const uint8_t *)filter_words(run, filter + i));
     }
-#undef COUNT
-    uint32_t first = (int32_t)(run->node->taps - 2 * a) >= ebnn_number(run->node, run->numbers, filter);
-    uint32_t second = (int32_t)(run->node->taps - 2 * b) >= ebnn_number(run->node, run->numbers, filter + 1);
-    return first | second << 1;
+    return (scale_t) { 0, 1 };
 }
-#endif
 
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {
-    uint32_t bits = 0, i = 0;
-#ifdef EBNN_HAS_POPCOUNT
-    for (; run->node->input == EBNN_DTYPE_BITS && i + 2 <= count; i += 2) {
-        bits |= hit_pair(run, patch, filter + i) << i;
+    int32_t sums[BLOCK];
+    uint32_t hits = 0;
+    for (uint32_t first = 0; first < count; first += BLOCK) {
+        uint32_t some = count - first < BLOCK ? count - first : BLOCK;
+        scale_t scale = sum_filters(run, patch, filter + first, sums, some);
+        for (uint32_t i = 0; i < some; i++) {
+            int32_t threshold = ebnn_number(run->node, run->numbers, filter + first + i);
+            hits |= (uint32_t)(scale.base + scale.scale * sums[i] >= threshold) << (first + i);
+        }
     }
-#endif
-    for (; i < count; i++) {
-        int32_t acc = ebnn_filter_sum(run, patch, filter + i);
-        bits |= (uint32_t)(acc >= ebnn_number(run->node, run->numbers, filter + i)) << i;
+    return hits;
+}
+
+void ebnn_put_scores(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {
+    int32_t *scores = (int32_t *)(void *)run->out + filter;
+    scale_t scale = sum_filters(run, patch, filter, scores, count);
+    for (uint32_t i = 0; i < count; i++) {
+        // Unsigned, because the offset may have changed since it was checked.
+        uint32_t offset = (uint32_t)ebnn_number(run->node, run->numbers, filter + i);
+        scores[i] = (int32_t)((uint32_t)(scale.base + scale.scale * scores[i]) + offset);
     }
-    return bits;
 }
 
 static uint32_t plain_scratch(const ebnn_node_t *node) {
@@ -204,24 +299,23 @@ static uint32_t plain_scratch(const ebnn_node_t *node) {
     return gathers && node->input == EBNN_DTYPE_BITS ? 4 * node->row_words : 0;
 }
 
-void ebnn_plain_run(const ebnn_run_t *run, const ebnn_cursor_t *first) {
-    ebnn_gather(run, first, run->scratch);
-    for (uint32_t f = 0; f < run->node->filters; f += 32) {
-        ebnn_emit(run, first, f, ebnn_hit_bits(run, run->scratch, f, ebnn_block(run->node->filters, f)));
-    }
-}
-
 int ebnn_choose_kernel(const ebnn_node_t *node) {
+    uint32_t row = ebnn_row_bytes(node), scratch = node->scratch_size - row;
     if (node->source == EBNN_SOURCE_POOL) {
         return EBNN_KERNEL_POOL;
     }
-#ifndef EBNN_HAS_POPCOUNT // which takes fewer instructions than lanes do
-    if (ebnn_lanes_scratch(node) <= node->scratch_size) {
+    if (node->scratch_size < row || scratch < plain_scratch(node)) {
+        return EBNN_E_ARENA;
+    }
+#ifdef EBNN_WITH_LANES
+    if (ebnn_lanes_scratch(node) <= scratch) {
         return EBNN_KERNEL_LANES;
     }
 #endif
-    if (ebnn_bytes_scratch(node) <= node->scratch_size) {
+#ifdef EBNN_WITH_BYTES
+    if (ebnn_bytes_scratch(node) <= scratch) {
         return EBNN_KERNEL_BYTES;
     }
-    return plain_scratch(node) <= node->scratch_size ? EBNN_KERNEL_PLAIN : EBNN_E_ARENA;
+#endif
+    return EBNN_KERNEL_PLAIN;
 }

@@ -10,4 +10,13 @@
 #endif
 #endif
 
+// A build may leave the fast kernels out, and runs every model with the plain one then. Where counting is an instruction,
+// lanes have nothing to gain.
+#if !defined(EBNN_WITHOUT_LANES) && !defined(EBNN_HAS_POPCOUNT)
+#define EBNN_WITH_LANES
+#endif
+#ifndef EBNN_WITHOUT_BYTES
+#define EBNN_WITH_BYTES
+#endif
+
 #endif

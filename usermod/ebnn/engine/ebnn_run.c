@@ -3,77 +3,97 @@
 
 #include "ebnn_core.h"
 
-static ebnn_span_t start_span(uint32_t window, uint32_t pad) {
-    return (ebnn_span_t) { 0, -1, -(int32_t)pad, (int32_t)window - (int32_t)pad };
-}
-
-// Move a span on to a position behind the last one; whether any window holds it.
-static inline int advance(ebnn_span_t *span, uint32_t position, uint32_t stride, uint32_t limit) {
-    while (span->enter <= (int32_t)position && span->last + 1 < (int32_t)limit) {
-        span->last++;
-        span->enter += (int32_t)stride;
-    }
-    while (span->leave <= (int32_t)position) {
-        span->first++;
-        span->leave += (int32_t)stride;
-    }
-    return span->first <= span->last;
-}
-
-// Find the first covered row from cursor->y on.
-static int find_row(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
-    for (; cursor->y < run->node->map_h; cursor->y++) {
-        if (advance(&cursor->rows, cursor->y, run->node->pool.stride_h, run->node->output.height)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-// Find the first covered position of the row from cursor->x on.
-static int find_column(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
-    for (; cursor->x < run->node->map_w; cursor->x++) {
-        if (advance(&cursor->cols, cursor->x, run->node->pool.stride_w, run->node->output.width)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int start_row(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
-    cursor->x = 0;
-    cursor->cols = start_span(run->node->pool.width, run->node->pool.left);
-    // A window fits into the map, so some position of each covered row is covered.
-    return find_row(run, cursor) && find_column(run, cursor);
-}
-
-int ebnn_cursor_next(const ebnn_run_t *run, ebnn_cursor_t *cursor) {
-    cursor->x++;
-    if (find_column(run, cursor)) {
-        return 1;
-    }
-    cursor->y++;
-    return start_row(run, cursor);
-}
-
 static int poll(const ebnn_run_t *run) {
     return run->job->poll != NULL && run->job->poll(run->job->ctx) != 0;
 }
 
-void ebnn_emit(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t channel, uint32_t bits) {
-    for (int32_t y = cursor->rows.first; y <= cursor->rows.last; y++) {
-        for (int32_t x = cursor->cols.first; x <= cursor->cols.last; x++) {
-            uint32_t pixel = (uint32_t)(y * run->node->output.width + x);
-            ebnn_put_bits(run->out, pixel * run->out_stride + channel, bits, 0);
+// The output becomes all zeros up to the end of a row before anything is put there. So it may lie over rows of the input
+// that no later position reads.
+static void open_row(ebnn_run_t *run, int32_t row) {
+    uint32_t bits = (uint32_t)(row + 1) * run->node->output.width * run->out_stride;
+    for (uint8_t *end = run->out + (bits + 31) / 32 * 4; run->clean < end; run->clean += 4) {
+        *(uint32_t *)(void *)run->clean = 0;
+    }
+}
+
+// Find the rows of the output whose windows hold the cursor's row.
+static void enter_row(ebnn_run_t *run, ebnn_cursor_t *cursor) {
+    const ebnn_window_t *pool = &run->node->pool;
+    int32_t y = (int32_t)cursor->y + pool->top, stride = pool->stride_h;
+    while (cursor->last + 1 < run->node->output.height && (cursor->last + 1) * stride <= y) {
+        cursor->last++;
+    }
+    while (cursor->first * stride + pool->height <= y) {
+        cursor->first++;
+    }
+    open_row(run, cursor->last);
+}
+
+// Pool a row of hits, which starts at a bit of a map, from left to right into every row of the output that takes it.
+static void pool_row(const ebnn_run_t *run, const ebnn_cursor_t *cursor, const uint8_t *map, uint32_t start,
+    uint32_t channel) {
+    const ebnn_window_t *pool = &run->node->pool;
+    uint32_t stride = run->out_stride, width = run->node->output.width;
+    int32_t left = -(int32_t)pool->left;
+    for (uint32_t x = 0; x < width; x++, left += pool->stride_w) {
+        uint32_t from = left < 0 ? 0 : (uint32_t)left, to = (uint32_t)(left + pool->width), hits = 0;
+        to = to < run->cols ? to : run->cols;
+        for (uint32_t place = start + from * stride + channel; from < to; from++, place += stride) {
+            hits |= ebnn_get(map, place, stride);
+        }
+        for (int32_t y = cursor->first; y <= cursor->last; y++) {
+            ebnn_put(run->out, ((uint32_t)y * width + x) * stride + channel, stride, hits, 0);
         }
     }
 }
 
-// One position of a pool: its bits come from the input.
-static void run_pool(const ebnn_run_t *run, const ebnn_cursor_t *first) {
-    uint32_t channels = run->in->channels, place = (first->y * run->in->width + first->x) * run->in_stride;
-    for (uint32_t c = 0; c < channels; c += 32) {
-        ebnn_emit(run, first, c, ebnn_get_bits(run->input, place + c, ebnn_block(channels, c)));
+// Forget the row's hits in these channels.
+static void clear_row(const ebnn_run_t *run, uint32_t channel) {
+    uint32_t step = (run->out_stride + 31) / 32, words = (run->cols * run->out_stride + 31) / 32;
+    for (uint32_t i = channel / 32; i < words; i += step) {
+        ((uint32_t *)(void *)run->row)[i] = 0;
+    }
+}
+
+// Where windows do not overlap, their rows add up before they are pooled from left to right.
+static void end_row(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t channel) {
+    const ebnn_window_t *pool = &run->node->pool;
+    cursor->x = 0;
+    cursor->y++;
+    if (run->pools) {
+        int32_t behind = cursor->last * pool->stride_h + pool->height - pool->top;
+        if (pool->height > pool->stride_h || (int32_t)cursor->y >= behind || cursor->y == run->rows) {
+            pool_row(run, cursor, run->row, 0, channel);
+            clear_row(run, channel);
+        }
+    }
+    if (cursor->y < run->rows) {
+        enter_row(run, cursor);
+    }
+}
+
+// Take the hits of filters `channel` and up at `count` positions, and move the cursor behind them. Not inlined: its frame
+// would lie below that of the kernels.
+EBNN_NOINLINE static void emit(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t channel, const uint32_t *hits,
+    uint32_t count) {
+    uint32_t stride = run->out_stride, row = run->pools ? 0 : cursor->y * run->cols;
+    for (uint32_t place = (row + cursor->x) * stride + channel; count != 0; count--, hits++) {
+        ebnn_put(run->row, place, stride, *hits, 0);
+        place += stride;
+        if (++cursor->x == run->cols) {
+            end_row(run, cursor, channel);
+            place = run->pools ? channel : place;
+        }
+    }
+}
+
+// A row of a pool: its hits are the input.
+static void pool_input(ebnn_run_t *run, ebnn_cursor_t *cursor) {
+    for (uint32_t c = 0; c < run->in->channels; c += 32) {
+        pool_row(run, cursor, run->input, cursor->y * run->pitch, c);
+    }
+    if (++cursor->y < run->rows) {
+        enter_row(run, cursor);
     }
 }
 
@@ -89,42 +109,61 @@ static uint32_t tile_size(const ebnn_node_t *node) {
     }
 }
 
-static void run_tile(const ebnn_run_t *run, const ebnn_cursor_t *first, uint32_t count) {
+static void sum_tile(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count) {
     switch (run->node->kernel_index) {
-#ifndef EBNN_HAS_POPCOUNT
+#ifdef EBNN_WITH_LANES
         case EBNN_KERNEL_LANES:
-            ebnn_lanes_run(run, first, count);
+            ebnn_lanes_sum(run, cursor, count);
             break;
 #endif
+#ifdef EBNN_WITH_BYTES
         case EBNN_KERNEL_BYTES:
-            ebnn_bytes_run(run, first, count);
+            ebnn_bytes_sum(run, cursor, count);
             break;
-        case EBNN_KERNEL_PLAIN:
-            ebnn_plain_run(run, first);
-            break;
-        default:
-            run_pool(run, first);
+#endif
+        default: {
+            ebnn_origin_t origin = ebnn_origin(run, cursor);
+            ebnn_gather(run, &origin, run->scratch);
+        }
     }
 }
 
-// Convolution or pooling: each position of the map once, whatever windows overlap; no map before the pool exists.
-static int run_map(const ebnn_run_t *run) {
-    const ebnn_node_t *node = run->node;
-    ebnn_cursor_t cursor = { .rows = start_span(node->pool.height, node->pool.top) };
-    int more = start_row(run, &cursor);
-    uint32_t tile = tile_size(node), polled = UINT32_MAX;
-    while (more) {
-        if (cursor.y != polled && poll(run)) {
+EBNN_NOINLINE static const uint32_t *tile_hits(ebnn_run_t *run, uint32_t filter) {
+    switch (run->node->kernel_index) {
+#ifdef EBNN_WITH_LANES
+        case EBNN_KERNEL_LANES:
+            return ebnn_lanes_hits(run, filter);
+#endif
+#ifdef EBNN_WITH_BYTES
+        case EBNN_KERNEL_BYTES:
+            return ebnn_bytes_hits(run, filter);
+#endif
+        default:
+            run->own[0] = ebnn_hit_bits(run, run->scratch, filter, ebnn_block(run->node->filters, filter));
+            return run->own;
+    }
+}
+
+// Convolution or pooling up to a row: each position of the map once, whatever windows overlap; of the map before the pool
+// there is one row.
+static int run_rows(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
+    uint32_t tile = tile_size(run->node), polled = UINT32_MAX;
+    while (cursor->y < until) {
+        if (cursor->y != polled && poll(run)) {
             return EBNN_E_STOPPED;
         }
-        polled = cursor.y;
-        ebnn_cursor_t first = cursor;
-        uint32_t count = 0;
-        do {
-            count++;
-            more = ebnn_cursor_next(run, &cursor);
-        } while (more && count < tile);
-        run_tile(run, &first, count);
+        polled = cursor->y;
+        if (run->node->source == EBNN_SOURCE_POOL) {
+            pool_input(run, cursor);
+            continue;
+        }
+        uint32_t left = (until - cursor->y) * run->cols - cursor->x, count = left < tile ? left : tile;
+        const ebnn_cursor_t start = *cursor;
+        sum_tile(run, cursor, count);
+        for (uint32_t f = 0; f < run->node->filters; f += 32) {
+            *cursor = start;
+            emit(run, cursor, f, tile_hits(run, f), count);
+        }
     }
     return EBNN_OK;
 }
@@ -136,78 +175,194 @@ static int run_dense(const ebnn_run_t *run) {
         patch = memcpy(run->scratch, run->input, 4 * node->row_words); // the caller's input may be misaligned
     }
     for (uint32_t f = 0; f < node->filters; f += 32) {
+        uint32_t count = ebnn_block(node->filters, f);
         if (poll(run)) {
             return EBNN_E_STOPPED;
         }
-        uint32_t count = ebnn_block(node->filters, f);
         if (node->output.dtype == EBNN_DTYPE_BITS) {
-            ebnn_put_bits(run->out, f, ebnn_hit_bits(run, patch, f, count), 0);
-            continue;
-        }
-        int32_t *scores = (int32_t *)(void *)run->out + f;
-        for (uint32_t i = 0; i < count; i++) {
-            // Unsigned, because the offset may have changed since it was checked.
-            uint32_t offset = (uint32_t)ebnn_number(node, run->numbers, f + i);
-            scores[i] = (int32_t)((uint32_t)ebnn_filter_sum(run, patch, f + i) + offset);
+            ebnn_put(run->out, f, run->out_stride, ebnn_hit_bits(run, patch, f, count), 0);
+        } else {
+            ebnn_put_scores(run, patch, f, count);
         }
     }
     return EBNN_OK;
 }
 
-static void run_flips(const ebnn_run_t *run) {
+static void run_flips(const ebnn_run_t *run, const uint8_t *flips) {
     const ebnn_value_t *out = &run->node->output;
     uint32_t pixels = (uint32_t)out->height * out->width;
     for (uint32_t c = 0; c < out->channels; c += 32) {
-        uint32_t bits = ebnn_get_bits(run->flips, c, ebnn_block(out->channels, c));
+        uint32_t bits = ebnn_bits(flips, c, ebnn_block(out->channels, c));
         for (uint32_t pixel = 0; pixel < pixels; pixel++) {
-            ebnn_put_bits(run->out, pixel * run->out_stride + c, bits, 1);
+            ebnn_put(run->out, pixel * run->out_stride + c, run->out_stride, bits, 1);
         }
     }
 }
 
-static int run_node(const ebnn_t *net, const ebnn_job_t *job, uint32_t index) {
+uint32_t ebnn_row_bytes(const ebnn_node_t *node) {
+    const ebnn_window_t *pool = &node->pool;
+    if (node->source != EBNN_SOURCE_CONV
+        || (pool->height == 1 && pool->width == 1 && pool->stride_h == 1 && pool->stride_w == 1)) {
+        return 0; // a window of 1 has no padding
+    }
+    return (node->map_w * ebnn_pixel_stride(node->output.channels) + 31) / 32 * 4;
+}
+
+static void start_node(ebnn_run_t *run, const ebnn_t *net, const ebnn_job_t *job, uint32_t index) {
     const ebnn_node_t *node = &net->nodes[index];
-    const uint8_t *model = job->model;
+    const ebnn_window_t *pool = &node->pool;
     uint8_t *arena = job->arena;
-    ebnn_run_t run = {
-        .node = node,
-        .in = ebnn_value(net, net->nodes, node->from),
-        .input = node->from == 0 ? job->input : arena + net->nodes[node->from - 1].out,
-        .out = arena + node->out,
-        .scratch = arena + node->scratch,
-        .weights = model + node->weights,
-        .numbers = model + node->numbers,
-        .flips = model + node->flips,
-        .out_stride = ebnn_pixel_stride(node->output.channels),
-        .job = job,
-    };
-    run.in_stride = ebnn_pixel_stride(run.in->channels);
-    memset(run.out, 0, ebnn_value_size(&node->output));
-    int rc = node->source == EBNN_SOURCE_DENSE ? run_dense(&run) : run_map(&run);
-    if (rc == EBNN_OK && node->flips != 0) {
-        run_flips(&run);
+    uint32_t row = ebnn_row_bytes(node);
+    run->node = node;
+    run->job = job;
+    run->in = ebnn_value(net, net->nodes, node->from);
+    run->input = node->from == 0 ? job->input : arena + net->nodes[node->from - 1].out;
+    run->out = run->clean = arena + node->out;
+    run->pools = row != 0;
+    run->row = run->pools ? arena + node->scratch : run->out;
+    run->scratch = arena + node->scratch + row;
+    run->scratch_size = node->scratch_size - row;
+    run->weights = (const uint8_t *)job->model + node->weights;
+    run->numbers = (const uint8_t *)job->model + node->numbers;
+    run->in_stride = run->in->dtype == EBNN_DTYPE_BITS ? ebnn_pixel_stride(run->in->channels) : 8U * run->in->channels;
+    run->out_stride = ebnn_pixel_stride(node->output.channels);
+    run->pitch = run->in->width * run->in_stride;
+    run->rows = ebnn_reach(node->map_h, node->output.height, pool->height, pool->stride_h, pool->top);
+    run->cols = ebnn_reach(node->map_w, node->output.width, pool->width, pool->stride_w, pool->left);
+}
+
+static void start_map(ebnn_run_t *run, ebnn_cursor_t *cursor) {
+    *cursor = (ebnn_cursor_t) { 0, 0, 0, -1 };
+    if (run->pools) {
+        memset(run->row, 0, ebnn_row_bytes(run->node));
+    }
+    enter_row(run, cursor);
+}
+
+static void finish_node(const ebnn_run_t *run, const ebnn_job_t *job, uint32_t index) {
+    if (run->node->flips != 0) {
+        run_flips(run, (const uint8_t *)job->model + run->node->flips);
+    }
+    if (job->trace != NULL) {
+        job->trace(job->ctx, index, run->out, ebnn_value_size(&run->node->output));
+    }
+}
+
+// Run the nodes from one on.
+static int run_nodes(const ebnn_t *net, const ebnn_job_t *job, uint32_t index) {
+    for (; index < net->node_count; index++) {
+        ebnn_run_t run;
+        int rc;
+        start_node(&run, net, job, index);
+        if (run.node->source == EBNN_SOURCE_DENSE) {
+            memset(run.out, 0, ebnn_value_size(&run.node->output));
+            rc = run_dense(&run);
+        } else {
+            ebnn_cursor_t cursor;
+            start_map(&run, &cursor);
+            rc = run_rows(&run, &cursor, run.rows);
+        }
+        if (rc != EBNN_OK) {
+            return rc;
+        }
+        finish_node(&run, job, index);
+    }
+    return EBNN_OK;
+}
+
+static int check_memory(const ebnn_t *net, const ebnn_job_t *job) {
+    if (((uintptr_t)job->model | (uintptr_t)job->arena) % 4 != 0) {
+        return EBNN_E_ALIGN;
+    }
+    return job->arena_size < net->arena_size ? EBNN_E_SPACE : EBNN_OK;
+}
+
+int ebnn_run(const ebnn_t *net, const ebnn_job_t *job) {
+    int rc = check_memory(net, job);
+    return rc == EBNN_OK ? run_nodes(net, job, 0) : rc;
+}
+
+// --- input row by row ----------------------------------------------------------------------------------------------
+
+static uint32_t window_pitch(const ebnn_t *net) {
+    return net->window_size / net->window_rows;
+}
+
+// The whole input in one piece: rows of bits need not begin with a byte.
+static void append_row(const ebnn_t *net, ebnn_feed_t *feed, const uint8_t *row) {
+    uint8_t *window = feed->window;
+    if (feed->rows == 0) {
+        memset(window, 0, net->window_size);
+    }
+    if (net->input.dtype == EBNN_DTYPE_U8) {
+        memcpy(window + feed->rows * net->row_size, row, net->row_size);
+        return;
+    }
+    uint32_t bits = net->input.width * ebnn_pixel_stride(net->input.channels), place = feed->rows * bits;
+    for (uint32_t i = 0; i < bits; i++, place++) {
+        ebnn_put(window, place, 1, row[i / 8] >> i % 8 & 1, 0);
+    }
+}
+
+// The last rows of the input, the oldest one first.
+static void shift_row(const ebnn_t *net, const ebnn_feed_t *feed, const uint8_t *row) {
+    uint32_t pitch = window_pitch(net), place = feed->rows;
+    uint8_t *window = feed->window;
+    if (place >= net->window_rows) {
+        place = net->window_rows - 1U;
+        memmove(window, window + pitch, place * pitch);
+    }
+    memcpy(window + place * pitch, row, net->row_size);
+}
+
+// The rows of the first node's map for which the input is there.
+static int feed_map(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed) {
+    ebnn_run_t run;
+    ebnn_cursor_t cursor = { feed->place[0], feed->place[1], (int32_t)feed->place[2], (int32_t)feed->place[3] };
+    uint32_t pitch = window_pitch(net), gone = feed->rows < net->window_rows ? 0 : feed->rows - net->window_rows;
+    start_node(&run, net, job, 0);
+    run.pitch = 8 * pitch;
+    run.input = (const uint8_t *)feed->window - gone * pitch;
+    if (feed->rows == 1) {
+        start_map(&run, &cursor);
+    } else {
+        run.clean = run.out + feed->place[4];
+    }
+    const ebnn_window_t *kernel = &run.node->kernel;
+    uint32_t until = cursor.y, seen = feed->rows + kernel->top;
+    while (until < run.rows && (feed->rows == net->input.height || until * kernel->stride_h + kernel->height <= seen)) {
+        until++;
+    }
+    int rc = run_rows(&run, &cursor, until);
+    const uint32_t place[5] = { cursor.y, cursor.x, (uint32_t)cursor.first, (uint32_t)cursor.last,
+        (uint32_t)(run.clean - run.out) };
+    memcpy(feed->place, place, sizeof(place));
+    if (rc == EBNN_OK && feed->rows == net->input.height) {
+        finish_node(&run, job, 0);
+        rc = run_nodes(net, job, 1);
     }
     return rc;
 }
 
-int ebnn_run(const ebnn_t *net, const ebnn_job_t *job) {
-    if (((uintptr_t)job->model | (uintptr_t)job->arena) % 4 != 0) {
-        return EBNN_E_ALIGN;
+int ebnn_feed(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed) {
+    uint32_t height = net->input.height;
+    int rc = check_memory(net, job);
+    if (rc == EBNN_OK && (uintptr_t)feed->window % 4 != 0) {
+        rc = EBNN_E_ALIGN;
     }
-    if (job->arena_size < net->arena_size) {
-        return EBNN_E_SPACE;
+    if (rc == EBNN_OK && net->window_rows < height) {
+        shift_row(net, feed, job->input);
+        feed->rows++;
+        rc = feed_map(net, job, feed);
+    } else if (rc == EBNN_OK) {
+        append_row(net, feed, job->input);
+        ebnn_job_t whole = *job;
+        whole.input = feed->window;
+        rc = ++feed->rows == height ? run_nodes(net, &whole, 0) : EBNN_OK;
     }
-    for (uint32_t i = 0; i < net->node_count; i++) {
-        int rc = run_node(net, job, i);
-        if (rc != EBNN_OK) {
-            return rc;
-        }
-        if (job->trace != NULL) {
-            const uint8_t *out = (const uint8_t *)job->arena + net->nodes[i].out;
-            job->trace(job->ctx, i, out, ebnn_value_size(&net->nodes[i].output));
-        }
-    }
-    return EBNN_OK;
+    uint32_t missing = height - feed->rows;
+    feed->rows = rc != EBNN_OK || missing == 0 ? 0 : feed->rows;
+    return rc == EBNN_OK ? (int)missing : rc;
 }
 
 const int32_t *ebnn_scores(const ebnn_t *net, const void *arena) {
@@ -239,7 +394,7 @@ void ebnn_selftest_input(const ebnn_t *net, void *input) {
             if (net->input.dtype == EBNN_DTYPE_U8) {
                 bytes[pixel * channels + c] = (uint8_t)(x >> 24);
             } else {
-                ebnn_put_bits(bytes, pixel * stride + c, x >> 31, 0);
+                ebnn_put(bytes, pixel * stride + c, 1, x >> 31, 0);
             }
         }
     }

@@ -1,0 +1,501 @@
+"""The seeded mistakes of ``mutants.py``: what is changed where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RUN, OPEN, CORE, PLAIN, LANES, BYTES = (
+    f"usermod/ebnn/engine/ebnn_{name}" for name in ("run.c", "open.c", "core.h", "plain.c", "lanes.c", "bytes.c")
+)
+SIM, FOLD, FORMAT, BITS, PLAN, GEOMETRY = (
+    f"host/ebnn/{name}.py" for name in ("sim", "fold", "format", "bits", "plan", "geometry")
+)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A mistake: in ``file`` the text ``old``, which stands there once, becomes ``new``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+    @property
+    def language(self) -> str:
+        """Which half of the check has to notice it."""
+        return "python" if self.file.endswith(".py") else "c"
+
+
+ENGINE = (
+    Mutation("hit on > instead of >=", PLAIN, "sums[i] >= threshold", "sums[i] > threshold"),
+    Mutation("unused bits counted as taps", PLAIN, "(int32_t)node->taps, -2", "(int32_t)(32 * node->row_words), -2"),
+    Mutation(
+        "border +1 ignored for bits",
+        PLAIN,
+        "EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0",
+        "EBNN_FLAG_BORDER_PLUS ? 0 : 0",
+    ),
+    Mutation(
+        "border +1 sets unused channels",
+        PLAIN,
+        "EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0",
+        "EBNN_FLAG_BORDER_PLUS ? run->in_stride : 0",
+    ),
+    Mutation("border of bytes is 1", PLAIN, "EBNN_FLAG_BORDER_PLUS ? 255 : 0", "EBNN_FLAG_BORDER_PLUS ? 1 : 0"),
+    Mutation(
+        "kernel one column short",
+        PLAIN,
+        "width - x < kernel ? width - x : kernel",
+        "width - x <= kernel ? width - x - 1 : kernel",
+    ),
+    Mutation("no border above", PLAIN, "origin->y >= 0 &&", "1 &&"),
+    Mutation("a row of a patch from the row above", PLAIN, "rows--, start += pitch", "rows--, start += 0"),
+    Mutation("bits of a patch lost at the end of a word", PLAIN, "at == 0 ? 0 : bits >> (32 - at)", "0"),
+    Mutation("sum of bytes counts all as +1", PLAIN, "2 * plus - all", "plus"),
+    Mutation("last byte of a row skipped", PLAIN, "left != 0 ? *w : 0; left != 0;", "left != 0 ? *w : 0; left > 1;"),
+    Mutation(
+        "offsets not added",
+        PLAIN,
+        "uint32_t offset = (uint32_t)ebnn_number(run->node, run->numbers, filter + i);",
+        "uint32_t offset = 0;",
+    ),
+    Mutation(
+        "twos of three words counted as ones",
+        PLAIN,
+        "+ 2 * count_nibbles(count_pairs(twos))",
+        "+ count_nibbles(count_pairs(twos))",
+    ),
+    Mutation("bytes overflow after 30 words", PLAIN, "#define MOST_WORDS 30", "#define MOST_WORDS 33"),
+    Mutation("too little scratch", PLAIN, "scratch < plain_scratch(node)", "scratch + 4 < plain_scratch(node)"),
+    Mutation("stride of the other axis", CORE, "cursor->x * kernel->stride_w", "cursor->x * kernel->stride_h"),
+    Mutation(
+        "stride of the other axis at the next position",
+        CORE,
+        "origin->x += run->node->kernel.stride_w",
+        "origin->x += run->node->kernel.stride_h",
+    ),
+    Mutation(
+        "stride of the other axis at the next row",
+        CORE,
+        "origin->y += run->node->kernel.stride_h",
+        "origin->y += run->node->kernel.stride_w",
+    ),
+    Mutation("padding of the other side", CORE, "- kernel->left", "- kernel->right"),
+    Mutation("padding of the other end", CORE, "- kernel->top", "- kernel->bottom"),
+    Mutation(
+        "padding of the other side at the next row",
+        CORE,
+        "-(int32_t)run->node->kernel.left",
+        "-(int32_t)run->node->kernel.right",
+    ),
+    Mutation("wide parameters read as narrow", CORE, "if (node->flags & EBNN_FLAG_WIDE)", "if (0)"),
+    Mutation(
+        "narrow parameters without a sign", CORE, "return (int16_t)ebnn_swap_half(", "return (int32_t)ebnn_swap_half("
+    ),
+    Mutation("pixel stride not rounded up", CORE, "(channels + 31) / 32 * 32", "channels"),
+    Mutation("pixels of narrow maps not masked", CORE, "return bits & UINT32_MAX >> (32 - count);", "return bits;"),
+    Mutation("windows reach as far as their strides", CORE, "(out - 1) * stride + window - pad", "out * stride - pad"),
+    Mutation(
+        "window one position too long",
+        RUN,
+        "cursor->first * stride + pool->height <= y",
+        "cursor->first * stride + pool->height < y",
+    ),
+    Mutation("window one position late", RUN, "(cursor->last + 1) * stride <= y", "(cursor->last + 1) * stride < y"),
+    Mutation(
+        "pool padding of the other end", RUN, "(int32_t)cursor->y + pool->top", "(int32_t)cursor->y + pool->bottom"
+    ),
+    Mutation("pool padding of the other side", RUN, "left = -(int32_t)pool->left", "left = -(int32_t)pool->right"),
+    Mutation("pool stride of the other axis", RUN, "left += pool->stride_w", "left += pool->stride_h"),
+    Mutation("rows of a pool in steps of columns", RUN, "stride = pool->stride_h;", "stride = pool->stride_w;"),
+    Mutation("last column of a window missing", RUN, "from < to; from++", "from + 1 < to; from++"),
+    Mutation("windows that overlap add up", RUN, "pool->height > pool->stride_h", "0"),
+    Mutation("a window is pooled a row late", RUN, "(int32_t)cursor->y >= behind", "(int32_t)cursor->y > behind"),
+    Mutation("rows between windows count for the next one", RUN, "behind = cursor->last *", "behind = cursor->first *"),
+    Mutation("the end of a window without its padding", RUN, "pool->height - pool->top;", "pool->height;"),
+    Mutation("a window cut short is not pooled", RUN, "cursor->y == run->rows) {", "0) {"),
+    Mutation("a row's hits stay for the next one", RUN, "            clear_row(run, channel);", "            ;"),
+    Mutation("a row is cleared in all channels", RUN, "step = (run->out_stride + 31) / 32", "step = 1"),
+    Mutation("a row is cleared in the first channels", RUN, "i = channel / 32; i < words", "i = 0; i < words"),
+    Mutation("a row starts in its second tile", RUN, "place = run->pools ? channel : place", "place = place"),
+    Mutation("the next 32 filters start behind", RUN, "*cursor = start;", ";"),
+    Mutation("the row is not clean at first", RUN, "memset(run->row, 0, ebnn_row_bytes(run->node))", "(void)run"),
+    Mutation(
+        "the output is not cleared to the end of a row",
+        RUN,
+        "(bits + 31) / 32 * 4; run->clean",
+        "bits / 32 * 4; run->clean",
+    ),
+    Mutation(
+        "a row of the output is cleared too late",
+        RUN,
+        "(uint32_t)(row + 1) * run->node->output.width",
+        "(uint32_t)row * run->node->output.width",
+    ),
+    Mutation(
+        "the whole output is cleared over its input",
+        RUN,
+        "(uint32_t)(row + 1) * run->node->output.width",
+        "run->node->output.height * run->node->output.width",
+    ),
+    Mutation(
+        "the output is cleared anew in every row",
+        RUN,
+        "run->clean < end; run->clean += 4",
+        "run->clean < end; run->clean = end",
+    ),
+    Mutation("a tile behind the last position", RUN, "count = left < tile ? left : tile", "count = tile"),
+    Mutation("pool of the first 32 channels only", RUN, "c < run->in->channels; c += 32", "c < 32; c += 32"),
+    Mutation(
+        "flip before the pool",
+        RUN,
+        "ebnn_put(run->row, place, stride, *hits, 0)",
+        "ebnn_put(run->row, place, stride, "
+        "run->node->flips ? ~*hits & UINT32_MAX >> (32 - ebnn_block(run->node->filters, channel)) : *hits, 0)",
+    ),
+    Mutation(
+        "flips of the first 32 channels only", RUN, "ebnn_bits(flips, c, ebnn_block(", "ebnn_bits(flips, 0, ebnn_block("
+    ),
+    Mutation("last of equal scores", RUN, "if (scores[i] > scores[best])", "if (scores[i] >= scores[best])"),
+    Mutation("self-test by another generator", RUN, "x ^= x >> 17;", "x ^= x >> 16;"),
+    Mutation("fed rows drop out of the window too late", RUN, "place >= net->window_rows", "place > net->window_rows"),
+    Mutation(
+        "the window of fed rows stands still", RUN, "memmove(window, window + pitch, place * pitch)", "(void)pitch"
+    ),
+    Mutation(
+        "fed rows lie one row off", RUN, "0 : feed->rows - net->window_rows", "0 : feed->rows - net->window_rows + 1"
+    ),
+    Mutation("rows of the window without a gap", RUN, "run.pitch = 8 * pitch;", ";"),
+    Mutation("a row is made before it is fed", RUN, "kernel->height <= seen", "kernel->height <= seen + 1"),
+    Mutation("a row is made a row late", RUN, "kernel->height <= seen", "kernel->height < seen"),
+    Mutation(
+        "fed rows with the padding of the other end", RUN, "feed->rows + kernel->top", "feed->rows + kernel->bottom"
+    ),
+    Mutation("fed rows in steps of columns", RUN, "until * kernel->stride_h", "until * kernel->stride_w"),
+    Mutation("no rows below the last fed one", RUN, "feed->rows == net->input.height || until", "0 || until"),
+    Mutation("a fed map begins anew in every row", RUN, "if (feed->rows == 1) {", "if (1) {"),
+    Mutation("a fed map never begins anew", RUN, "if (feed->rows == 1) {", "if (0) {"),
+    Mutation(
+        "rows of the output swapped between fed rows",
+        RUN,
+        "(int32_t)feed->place[2], (int32_t)feed->place[3]",
+        "(int32_t)feed->place[3], (int32_t)feed->place[2]",
+    ),
+    Mutation(
+        "the output is forgotten between fed rows", RUN, "run.clean = run.out + feed->place[4]", "run.clean = run.out"
+    ),
+    Mutation(
+        "fed rows of bits begin with a byte",
+        RUN,
+        "place = feed->rows * bits;",
+        "place = feed->rows * 8 * net->row_size;",
+    ),
+    Mutation("fed rows of bits over the ones before", RUN, "if (feed->rows == 0) {", "if (0) {"),
+    Mutation("fed bytes without their order", RUN, "window + feed->rows * net->row_size, row", "window, row"),
+    Mutation("a stopped input goes on", RUN, "rc != EBNN_OK || missing == 0 ? 0", "missing == 0 ? 0"),
+    Mutation("a whole input does not end", RUN, "rc != EBNN_OK || missing == 0 ? 0", "rc != EBNN_OK ? 0"),
+    Mutation(
+        "window of the kernel although others read the input",
+        OPEN,
+        "rows = net->nodes[i].from == 0 ? in->height : rows",
+        "rows = rows",
+    ),
+    Mutation(
+        "window one row short",
+        OPEN,
+        "rows < in->height ? rows : in->height",
+        "rows < in->height ? rows - 1 : in->height",
+    ),
+    Mutation("a row of bits cut to whole bytes", OPEN, "net->row_size = (bits + 7) / 8", "net->row_size = bits / 8"),
+    Mutation("checksum misses the end", OPEN, "p + 16, size - 16", "p + 16, size - 20"),
+    Mutation("padding as large as the kernel", OPEN, "w->top < w->height", "w->top <= w->height"),
+    Mutation("map above 65535", OPEN, "(count > UINT16_MAX ? 0 : count)", "count"),
+    Mutation("arena off by one", OPEN, "start <= net->arena_size - length", "start <= net->arena_size - length + 4"),
+    Mutation(
+        "parameters may end behind the file",
+        OPEN,
+        "rows + numbers + flips > blob->size - start",
+        "rows + numbers > blob->size - start",
+    ),
+    Mutation("scores that overflow", OPEN, "size + bound > INT32_MAX", "size + bound > UINT32_MAX / 2 + 1"),
+    Mutation("label one byte behind the file", OPEN, "bytes[place] > size - place - 1", "bytes[place] > size - place"),
+    Mutation("older minor accepted", OPEN, "p[5] != EBNN_FORMAT_MINOR", "p[5] > EBNN_FORMAT_MINOR"),
+)
+
+# Where the core counts bits with an instruction.
+COUNTING = (
+    Mutation("the fourth filter counts one word less", PLAIN, "COUNT(2, 2), COUNT(3, 2);", "COUNT(2, 2), COUNT(3, 1);"),
+    Mutation("words behind threes not counted", PLAIN, "for (; x != end; x++, w0++, w1++, w2++, w3++)", "for (; 0;)"),
+    Mutation("filters behind fours not counted", PLAIN, "for (; count != 0; count--, sums++) {", "for (; 0;) {"),
+    Mutation("four filters in steps of three", PLAIN, "sums += 4, w += 4 * row", "sums += 4, w += 3 * row"),
+)
+
+TILES = (
+    Mutation("nothing in a nibble's upper half", LANES, "a1 += n0 >> 4 & nibbles", "a1 += n0 >> 3 & nibbles"),
+    Mutation(
+        "widening after 5 look-ups",
+        LANES,
+        "NEXT(2, bits >> 5), WIDEN();\n        FIRST(3,",
+        "NEXT(2, bits >> 5);\n        NEXT(3,",
+    ),
+    Mutation("look-up in the neighbouring group", LANES, "NEXT(7, bits >> 25)", "NEXT(6, bits >> 25)"),
+    Mutation("step of the table", LANES, "ones - c, ones - d }", "ones - c, ones - c }"),
+    Mutation("pattern 0 of three bits", LANES, "(a + b + c + d)", "(a + b + c)"),
+    Mutation(
+        "border is all ones",
+        LANES,
+        "return UINT32_MAX >> (32 - ebnn_block(run->in->channels, 32 * part));",
+        "return UINT32_MAX;",
+    ),
+    Mutation("border +1 ignored", LANES, "if (!(run->node->flags & EBNN_FLAG_BORDER_PLUS))", "if (1)"),
+    Mutation("border above taken for the map", LANES, "lanes->top + ky >= 0", "1"),
+    Mutation(
+        "border below taken for the map",
+        LANES,
+        "lanes->bottom + ky < run->in->height",
+        "lanes->bottom + ky <= run->in->height",
+    ),
+    Mutation("border on the left taken for the map", LANES, "lanes->left + kx >= 0", "1"),
+    Mutation(
+        "border on the right taken for the map",
+        LANES,
+        "lanes->right + kx < run->in->width",
+        "lanes->right + kx <= run->in->width",
+    ),
+    Mutation(
+        "the lowest position is the first",
+        LANES,
+        "lanes->bottom = i < lanes->count ? origin.y : lanes->bottom",
+        "lanes->bottom = lanes->top",
+    ),
+    Mutation(
+        "the leftmost position is the first",
+        LANES,
+        "lanes->left = origin.x < lanes->left ? origin.x : lanes->left",
+        "(void)0",
+    ),
+    Mutation(
+        "the rightmost position is the last",
+        LANES,
+        "lanes->right = origin.x > lanes->right ? origin.x : lanes->right",
+        "lanes->right = origin.x",
+    ),
+    Mutation("parts of a pixel not told apart", LANES, "+ 4 * lanes->part)", "+ 0 * lanes->part)"),
+    Mutation(
+        "rows of a kernel never end",
+        LANES,
+        "++lanes->kx == run->node->kernel.width",
+        "++lanes->kx == run->node->kernel.width + 1U",
+    ),
+    Mutation(
+        "places of positions in a row only",
+        LANES,
+        "origin.y * (int32_t)(run->pitch / 8) + origin.x",
+        "lanes->top * (int32_t)(run->pitch / 8) + origin.x",
+    ),
+    Mutation(
+        "limit rounded up",
+        LANES,
+        "(taps - ebnn_threshold(lanes->run, f)) >> 1",
+        "(taps - ebnn_threshold(lanes->run, f) + 1) >> 1",
+    ),
+    Mutation("misses one mismatch late", LANES, "0x7fff - most", "0x7ffe - most"),
+    Mutation("misses one mismatch early", LANES, "0x7fff - most", "0x8000 - most"),
+    Mutation("places swapped", LANES, "{ 0, 2, 1, 3, 8", "{ 0, 1, 2, 3, 8"),
+    Mutation(
+        "patches not in the order of the nibbles", LANES, "lanes->patches + slot * words", "lanes->patches + i * words"
+    ),
+    Mutation(
+        "filters behind 32 read the first sums",
+        LANES,
+        "EBNN_LANES_TILE_BYTES / 4 + SUMS * filter",
+        "EBNN_LANES_TILE_BYTES / 4",
+    ),
+    Mutation("filters behind 16 read the first sums", LANES, "filter_hits(sums + 16 * SUMS)", "filter_hits(sums)"),
+    Mutation("table of the first word only", LANES, "lanes.table + i * TABLE_WORDS", "lanes.table"),
+    Mutation("weights of the first chunk only", LANES, "lanes->run->weights + 4 * word", "lanes->run->weights"),
+    Mutation(
+        "the next filter one chunk behind",
+        LANES,
+        ".next = 4 * (node->row_words - words)",
+        ".next = 4 * node->row_words",
+    ),
+    Mutation(
+        "bytes overflow in long chunks", LANES, "chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX", "chunk"
+    ),
+    Mutation("bytes leak between lanes", LANES, "bytes >> 8 & mask", "bytes >> 8"),
+    Mutation(
+        "more taps than lanes hold", LANES, "node->taps > EBNN_LANES_TAPS_MAX", "node->taps > EBNN_LANES_TAPS_MAX + 2"
+    ),
+    Mutation(
+        "limits wrap",
+        CORE,
+        "threshold > INT16_MAX ? INT16_MAX : threshold < INT16_MIN ? INT16_MIN : threshold",
+        "(int16_t)threshold",
+    ),
+    Mutation("groups behind the last not zero", BYTES, "table[0] = table[1] = 0;", "table[0] = table[1] = 1;"),
+    Mutation("taps behind the last not zero", BYTES, "        *to = 0;", "        *to += 0;"),
+    Mutation("step of the table", BYTES, "tap[2], tap[4], tap[6] }", "tap[2], tap[4], tap[4] }"),
+    Mutation("steps of the other pair of positions", BYTES, "tap[3], tap[5], tap[7] }", "tap[3], tap[5], tap[6] }"),
+    Mutation(
+        "half of the sum rounded down for even thresholds",
+        BYTES,
+        "((all[0] + ones) >> 1 & mask)",
+        "(all[0] >> 1 & mask)",
+    ),
+    Mutation("the same at the other positions", BYTES, "((all[1] + ones) >> 1 & mask)", "(all[1] >> 1 & mask)"),
+    Mutation("odd thresholds taken for even ones", BYTES, "odd0 = top - ones - (", "odd0 = top - ("),
+    Mutation("the same at the other positions", BYTES, "odd1 = top - ones - (", "odd1 = top - ("),
+    Mutation("bits leak between lanes", BYTES, "mask = 0x7fff7fffUL", "mask = 0xffffffffUL"),
+    Mutation("hits of the lower lanes only", BYTES, "h0 = h0 >> 1 | (s0 & top)", "h0 = h0 >> 1 | (s0 & 0x8000)"),
+    Mutation("threshold halved towards zero", BYTES, "(threshold >> 1) * ones", "(threshold / 2) * ones"),
+    Mutation("hits of the other position", BYTES, ">> (i & 1 ? 16 : 0)", ">> (i & 1 ? 0 : 16)"),
+    Mutation("filters behind 16 over the first ones", BYTES, "(16 - some) << half", "(16 - some)"),
+    Mutation("fewer than 16 filters not moved down", BYTES, ">> (16 - some)", ">> 0"),
+    Mutation("filters behind 32 read the first sums", BYTES, "run->scratch + SUMS * filter;", "run->scratch;"),
+    Mutation("sum of the last group only", BYTES, "bytes->run->own[0] += table", "bytes->run->own[0] = table"),
+    Mutation("sum of a pattern", BYTES, "own[1] += table[2 * 15 + 1]", "own[1] += table[2 * 14 + 1]"),
+    Mutation(
+        "rows of a kernel without a gap",
+        BYTES,
+        "step += (int32_t)bytes->run->pitch / 8 - (int32_t)bytes->row",
+        "step += 0",
+    ),
+    Mutation("border of the kernel's first row only", BYTES, "bytes->ky++;", ";"),
+    Mutation("border in the other half", BYTES, "(i ^ ebnn_swap_half(256) >> 8 ^ 1)", "(i ^ ebnn_swap_half(256) >> 8)"),
+    Mutation("border of bytes is 1", BYTES, "EBNN_FLAG_BORDER_PLUS ? 255 : 0", "EBNN_FLAG_BORDER_PLUS ? 1 : 0"),
+    Mutation("border one byte early", BYTES, "within(width - place, count)", "within(width - place - 1, count)"),
+    Mutation("no border on the left", BYTES, "first = within(-place, count)", "first = within(-place, 0)"),
+    Mutation("border above taken for the map", BYTES, "y >= 0 && y", "y"),
+    Mutation("border below taken for the map", BYTES, "y + kernel->height <= run->in->height", "y < run->in->height"),
+    Mutation("border on the left taken for the map", BYTES, "x >= 0 && x", "x"),
+    Mutation(
+        "border on the right taken for the map", BYTES, "x + kernel->width <= run->in->width", "x < run->in->width"
+    ),
+    Mutation("taps of the first channel only", BYTES, "origin.x * channels + tap", "origin.x + tap"),
+    Mutation("always the lower group of a byte", BYTES, "4 * (group & 1)", "0"),
+    Mutation("weights of the first byte only", BYTES, "bytes->run->weights + group / 2", "bytes->run->weights"),
+    Mutation("weights of the next filter too early", BYTES, ".next = 4 * node->row_words", ".next = 4"),
+    Mutation(
+        "taps overwritten before they are read", BYTES, "bytes.table + (GROUP_WORDS - 4 * SUMS) * step", "bytes.table"
+    ),
+    Mutation(
+        "table for four groups where there is room for one",
+        BYTES,
+        "< STEP * EBNN_BYTES_GROUP_BYTES ? 1 : STEP",
+        "< EBNN_BYTES_GROUP_BYTES ? 1 : STEP",
+    ),
+    Mutation("sums not zero at first", BYTES, "memset(bytes.sums, 0, sums)", "(void)sums"),
+    Mutation("sums of the tile before", BYTES, "sums[0] = sums[1] = 0;", ";"),
+    Mutation(
+        "more taps than lanes hold", BYTES, "node->taps > EBNN_BYTES_TAPS_MAX", "node->taps > EBNN_BYTES_TAPS_MAX + 1"
+    ),
+)
+
+HOST = (
+    Mutation("hit on > instead of >=", SIM, "acc >= node.thresholds", "acc > node.thresholds"),
+    Mutation(
+        "flip before the pool",
+        SIM,
+        "    if geometry.pools:",
+        "    hits = hits if node.flips is None else hits ^ node.flips\n    if geometry.pools:",
+    ),
+    Mutation(
+        "pool padding counts as hits",
+        SIM,
+        "_padded(hits, geometry.pool_pad, False)",
+        "_padded(hits, geometry.pool_pad, True)",
+    ),
+    Mutation("border of bytes is 1", SIM, "(255 if plus else 0)", "(1 if plus else 0)"),
+    Mutation("border +1 ignored", SIM, "plus = geometry.border > 0", "plus = False"),
+    Mutation("stride of the other axis", SIM, ":: stride[1]]", ":: stride[0]]"),
+    Mutation("padding of the other side", SIM, "(top, bottom), (left, right)", "(top, bottom), (right, left)"),
+    Mutation("taps in another order", SIM, "transpose(0, 1, 2, 4, 5, 3)", "transpose(0, 1, 2, 5, 4, 3)"),
+    Mutation("bit 0 is 0", SIM, "taps = 2 * taps - 1", "taps = 1 * taps"),
+    Mutation("sums in float32 where they are not exact", SIM, "else np.float64", "else np.float32"),
+    Mutation(
+        "last of equal scores",
+        SIM,
+        "return int(np.argmax(self.scores(buf)))",
+        "return self.network.classes - 1 - int(np.argmax(self.scores(buf)[::-1]))",
+    ),
+    Mutation("threshold on bytes rounded down", FOLD, "(-((-total) // 2))", "(total // 2)"),
+    Mutation("threshold on bytes off by one", FOLD, "255 * weight_sums", "256 * weight_sums"),
+    Mutation("negated threshold off by one", FOLD, "(1 - thresholds", "(0 - thresholds"),
+    Mutation("switch one sum early", FOLD, "thresholds = low + step * above", "thresholds = low + step * below"),
+    Mutation(
+        "constant 0 hits at the top", FOLD, "(high - low) // step + 1, np.int64", "(high - low) // step, np.int64"
+    ),
+    Mutation("falling taken for rising", FOLD, "falling = first & ~last", "falling = ~first & ~last"),
+    Mutation("wide parameters stored as narrow", FORMAT, "bool((numbers != numbers.astype(np.int16)).any())", "False"),
+    Mutation("checksum misses bytes", FORMAT, "zlib.crc32(blob[16:], ", "zlib.crc32(blob[20:], "),
+    Mutation("border flag lost", FORMAT, "if node.geometry.border > 0", "if node.geometry.border > 1"),
+    Mutation(
+        "newer minor accepted",
+        FORMAT,
+        "(blob[4], blob[5]) != (ops.FORMAT_MAJOR, ops.FORMAT_MINOR)",
+        "blob[4] != ops.FORMAT_MAJOR or blob[5] < ops.FORMAT_MINOR",
+    ),
+    Mutation(
+        "older minor accepted",
+        FORMAT,
+        "(blob[4], blob[5]) != (ops.FORMAT_MAJOR, ops.FORMAT_MINOR)",
+        "blob[4] != ops.FORMAT_MAJOR or blob[5] > ops.FORMAT_MINOR",
+    ),
+    Mutation("second input accepted", FORMAT, "or record.second != 0", "or record.second > 1"),
+    Mutation("parameters inside of the records", FORMAT, "start < self.records_end or", "start < 40 or"),
+    Mutation("arena off by one", FORMAT, "start + length > self.arena_size", "start + length > self.arena_size + 4"),
+    Mutation(
+        "weights of bytes in pixel strides",
+        FORMAT,
+        "bits.pack_rows(plus.reshape(node.filters, -1))",
+        "bits.pack_maps(plus)",
+    ),
+    Mutation("most significant bit first", BITS, 'axis=-1, bitorder="little")', 'axis=-1, bitorder="big")'),
+    Mutation("unpacked from the other end", BITS, 'count=count, bitorder="little"', 'count=count, bitorder="big"'),
+    Mutation("pixel stride of 24", BITS, "return -(-channels // 32) * 32", "return -(-channels // 8) * 8"),
+    Mutation("value freed before its last reader", PLAN, "return max([value - 1, *readers])", "return value - 1"),
+    Mutation(
+        "an output too far over its input",
+        PLAN,
+        "-(-(row + 1) * out_row // 32) * 4 - reads_from",
+        "-(-row * out_row // 32) * 4 - reads_from",
+    ),
+    Mutation(
+        "rows over the input without their last word",
+        PLAN,
+        "-(-(row + 1) * out_row // 32) * 4 - reads_from",
+        "(row + 1) * out_row // 32 * 4 - reads_from",
+    ),
+    Mutation(
+        "rows over the input without the pool's padding",
+        PLAN,
+        "row * geometry.pool_stride[0] - geometry.pool_pad[0]",
+        "row * geometry.pool_stride[0]",
+    ),
+    Mutation("rows over the input without the kernel's padding", PLAN, "first * stride - top)", "first * stride)"),
+    Mutation(
+        "an output over an input that others read", PLAN, "_last_use(network, source.id) != node.inputs[0]", "False"
+    ),
+    Mutation("scratch over an output", PLAN, "start = max(start, high)", "start = high if start == 0 else start"),
+    Mutation("an output over the end of its input", PLAN, "other + gap <= place", "other + gap <= place + 4"),
+    Mutation(
+        "two outputs in one place",
+        PLAN,
+        "other + self.sizes[second] <= place or",
+        "other + self.sizes[second] <= place + 4 or",
+    ),
+    Mutation("more scratch than the limit", PLAN, "c.scratch <= min(room, most)", "c.scratch <= room"),
+    Mutation(
+        "scratch of the row forgotten", PLAN, 'found = [Choice("bytes", fixed', 'found = [Choice("bytes", fixed - row'
+    ),
+    Mutation(
+        "output size rounded up",
+        GEOMETRY,
+        "(size[0] + top + bottom - window[0]) // stride[0] + 1",
+        "-(-(size[0] + top + bottom - window[0]) // stride[0]) + 1",
+    ),
+)
+
+MUTATIONS = ENGINE + COUNTING + TILES + HOST
