@@ -97,9 +97,18 @@ def _build_locked(order: Order, kit: Kit, clock: Clock, key: str) -> dict:
 
 
 def _make_aligned(order: Order, kit: Kit, clock: Clock, first_pad: int) -> align.Placement | None:
+    links = 0
+
     def link(pad: int) -> Path:
+        nonlocal links
         _freeze(order, pad)
-        clock.say(f"make {order.target.name}" + (f", model padded by {pad}" if order.model else ""))
+        links += 1
+        why = (
+            ""
+            if links == 1
+            else f" again: the model was not aligned to {align.ALIGNMENT}, now {pad} bytes go before it"
+        )
+        clock.say(f"make {order.target.name}{why}")
         _make(order, kit)
         return order.image
 
