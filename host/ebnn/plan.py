@@ -263,4 +263,6 @@ def make_plan(network: Network, fit: Fit = "small") -> Plan:
         offset, room = layout.room(k, places, arena)
         size = max([choice[0].scratch, *(c.scratch for c in choice if c.scratch <= min(room, most))])
         found.append((offset if size else 0, size))
-    return Plan(tuple(places), tuple(found), arena)
+    # A limit may be more than anything makes use of.
+    ends = [place + size for place, size in [*zip(places, layout.sizes, strict=True), *found]]
+    return Plan(tuple(places), tuple(found), max(ends))

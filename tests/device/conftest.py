@@ -18,3 +18,10 @@ def device(request: pytest.FixtureRequest) -> Iterator[Session]:
         session.board = request.param
         session.exec("import ebnn, gc, sys\nfrom array import array")
         yield session
+
+
+@pytest.fixture(autouse=True)
+def tidy(device: Session) -> Iterator[None]:
+    """Leave the next test the board's memory: a small heap does not hold what several tests have made."""
+    yield
+    device.exec("a = b = m = p = r = v = x = out = rows = seen = None\ngc.collect()")
