@@ -128,8 +128,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Check that the exactness tests notice seeded mistakes.")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="checks side by side")
     parser.add_argument("--only", default="", help="only mutations whose file or name holds this")
+    parser.add_argument("--language", choices=("c", "python"), help="only those of the engine, or of the package")
     args = parser.parse_args()
-    chosen = [mutation for mutation in MUTATIONS if args.only in f"{mutation.file} {mutation.name}"]
+    chosen = [m for m in MUTATIONS if args.only in f"{m.file} {m.name}" and args.language in (None, m.language)]
     wrong = run_all(chosen, args.jobs, lambda line: print(line, flush=True))
     print(f"{len(chosen) - len(wrong)} of {len(chosen)} caught")
     for line in wrong:

@@ -367,8 +367,16 @@ TILES = (
     Mutation("border of bytes is 1", BYTES, "EBNN_FLAG_BORDER_PLUS ? 255 : 0", "EBNN_FLAG_BORDER_PLUS ? 1 : 0"),
     Mutation("border one byte early", BYTES, "within(width - place, count)", "within(width - place - 1, count)"),
     Mutation("no border on the left", BYTES, "first = within(-place, count)", "first = within(-place, 0)"),
-    Mutation("border above taken for the map", BYTES, "y >= 0 && y", "y"),
+    Mutation("border above taken for the map", BYTES, "bytes->origin.y >= 0 && ", ""),
     Mutation("border below taken for the map", BYTES, "y + kernel->height <= run->in->height", "y < run->in->height"),
+    Mutation("row above the map taken for one of it", BYTES, "columns_inside && top >= 0 &&", "columns_inside &&"),
+    Mutation(
+        "row below the map taken for one of it",
+        BYTES,
+        "bottom < bytes->run->in->height",
+        "bottom <= bytes->run->in->height",
+    ),
+    Mutation("row of the first position for all", BYTES, "bottom = bytes->bottom +", "bottom = bytes->origin.y +"),
     Mutation("border on the left taken for the map", BYTES, "x >= 0 && x", "x"),
     Mutation(
         "border on the right taken for the map", BYTES, "x + kernel->width <= run->in->width", "x < run->in->width"

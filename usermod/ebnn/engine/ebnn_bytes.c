@@ -24,7 +24,8 @@ typedef struct {
     uint32_t count; // positions of the tile
     uint32_t row, tap, ky; // taps in a row of the kernel, the next one, and which row that is in
     uint32_t left; // taps left
-    int inside; // no tap of the tile is border
+    int32_t bottom; // where the kernel lies at the last position
+    int inside, columns_inside; // no tap, or no column, of the kernel is border at any position
 } bytes_t;
 
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node) {
@@ -92,13 +93,19 @@ static void advance(bytes_t *bytes, uint32_t count) {
     }
 }
 
+// Whether no tap of the kernel's row is border at any position.
+static int row_inside(const bytes_t *bytes) {
+    int32_t top = bytes->origin.y + (int32_t)bytes->ky, bottom = bytes->bottom + (int32_t)bytes->ky;
+    return bytes->columns_inside && top >= 0 && bottom < bytes->run->in->height;
+}
+
 // The next `count` taps of each position; behind the last one they are 0.
 static void fetch_taps(bytes_t *bytes, uint32_t count) {
     uint32_t *to = bytes->taps;
     while (count != 0 && bytes->left != 0) {
         uint32_t some = bytes->row - bytes->tap;
         some = some < count ? some : count;
-        if (bytes->inside) {
+        if (bytes->inside || row_inside(bytes)) {
             fetch_inside(bytes, to, some);
         } else {
             fetch_with_border(bytes, to, (int32_t)some);
@@ -187,14 +194,15 @@ static void start_tile(bytes_t *bytes) {
     const ebnn_run_t *run = bytes->run;
     const ebnn_window_t *kernel = &run->node->kernel;
     ebnn_origin_t origin = bytes->origin;
-    bytes->inside = 1;
+    bytes->columns_inside = 1;
     for (uint32_t i = 0; i < TILE; i++) {
         int32_t y = origin.y, x = origin.x;
         bytes->at[i] = run->input + (y * (int32_t)(run->pitch / 8) + x * run->in->channels);
-        bytes->inside &=
-            y >= 0 && y + kernel->height <= run->in->height && x >= 0 && x + kernel->width <= run->in->width;
+        bytes->columns_inside &= x >= 0 && x + kernel->width <= run->in->width;
         next_origin(bytes, &origin, i);
     }
+    bytes->bottom = origin.y;
+    bytes->inside = bytes->columns_inside && bytes->origin.y >= 0 && origin.y + kernel->height <= run->in->height;
 }
 
 // The table lies behind the sums, and the taps at its end: they are read before their group's entries are written. The
