@@ -294,7 +294,8 @@ def _layer_table(facts: dict) -> Table:
     ]  # fmt: skip
     rows.append(("total", "", "", "", "", f"{facts['totals']['weights']:,}"))
     head = ("layer", "input", "output", "window", "kernel", "weights (bits)")
-    return Table("Layers", head, tuple(rows), left=5, emphasis=(len(rows) - 1,))
+    note = "A core that counts bits with an instruction takes plain instead of lanes."
+    return Table("Layers", head, tuple(rows), note, left=5, emphasis=(len(rows) - 1,))
 
 
 def _byte_table(facts: dict) -> Table:
