@@ -57,19 +57,19 @@ static int32_t within(int32_t number, int32_t most) {
 static void fetch_with_border(const bytes_t *bytes, uint32_t *to, int32_t count) {
     const ebnn_run_t *run = bytes->run;
     const int32_t channels = run->in->channels, width = run->in->width * channels, tap = (int32_t)bytes->tap;
-    const uint16_t border = ebnn_swap_half(run->node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0);
+    const uint16_t border = run->node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0;
     ebnn_origin_t origin = bytes->origin;
     for (uint32_t i = 0; i < TILE; i++) {
         const int32_t place = origin.x * channels + tap, first = within(-place, count);
         const int inside = (uint32_t)origin.y + bytes->ky < run->in->height;
         const int32_t last = inside ? within(width - place, count) : 0;
-        uint16_t *half = (uint16_t *)(void *)to + (i ^ ebnn_swap_half(256) >> 8 ^ 1);
+        ebnn_half_t *half = (ebnn_half_t *)(void *)to + (i ^ ebnn_swap_half(256) >> 8 ^ 1);
         int32_t k = 0;
         for (; k < first; k++, half += TILE) {
             *half = border;
         }
         for (const uint8_t *from = bytes->at[i]; k < last; k++, half += TILE) {
-            *half = ebnn_swap_half(from[k]);
+            *half = from[k];
         }
         for (; k < count; k++, half += TILE) {
             *half = border;

@@ -42,6 +42,9 @@ static inline uint16_t ebnn_swap_half(uint16_t half) {
 #endif
 }
 
+// A half of a word that is read or written whole, too: without the attribute a compiler may swap the two.
+typedef uint16_t __attribute__((may_alias)) ebnn_half_t;
+
 // Threshold or offset of a filter; `numbers` is aligned to 4.
 static inline int32_t ebnn_number(const ebnn_node_t *node, const uint8_t *numbers, uint32_t filter) {
     if (node->flags & EBNN_FLAG_WIDE) {
@@ -213,7 +216,7 @@ static inline void ebnn_put(uint8_t *map, uint32_t place, uint32_t stride, uint3
         bits = ebnn_swap(bits);
         *word = toggle ? *word ^ bits : *word | bits;
     } else if (stride == 16) {
-        uint16_t *half = (uint16_t *)(void *)p;
+        ebnn_half_t *half = (ebnn_half_t *)(void *)p;
         bits = ebnn_swap_half((uint16_t)bits);
         *half = (uint16_t)(toggle ? *half ^ bits : *half | bits);
     } else {
