@@ -160,12 +160,16 @@ static void run_fed(const case_t *c, const block_t *input, const trace_t *trace)
     free(window.base);
 }
 
+// The scores are the processor's own numbers, so what is printed of their node is not its bytes but what they mean.
 static void print_run(const case_t *c, uint32_t index, const trace_t *trace) {
+    const void *scores = ebnn_scores(&c->net, c->arena.bytes);
+    CHECK(trace->count == c->net.node_count);
+    CHECK(trace->crc[trace->count - 1] == ebnn_crc32(0, scores, 4 * c->net.classes));
     printf("case %u run %u nodes", (unsigned)c->number, (unsigned)index);
-    for (uint32_t i = 0; i < trace->count; i++) {
+    for (uint32_t i = 0; i + 1 < trace->count; i++) {
         printf(" %08x", (unsigned)trace->crc[i]);
     }
-    printf(" scores");
+    printf(" %08x scores", (unsigned)ebnn_scores_crc(&c->net, c->arena.bytes));
     for (uint32_t i = 0; i < c->net.classes; i++) {
         printf(" %ld", (long)ebnn_scores(&c->net, c->arena.bytes)[i]);
     }

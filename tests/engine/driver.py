@@ -7,28 +7,33 @@ import zlib
 from pathlib import Path
 
 import oracle
+from ebnn import ops
 from ebnn.cengine import engine_sources
 from vectors import Case, Run, pack_cases
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SMALL = ("-Os",)
-COUNTING = (*SANITIZED, "-DEBNN_HAS_POPCOUNT", "-DEBNN_WITHOUT_BYTES")  # every convolution on the plain kernel
+PLAIN_ONLY = ("-DEBNN_HAS_POPCOUNT", "-DEBNN_WITHOUT_BYTES")  # every convolution on the plain kernel
+COUNTING = (*SANITIZED, *PLAIN_ONLY)
+# A big-endian processor of 32 bits, whose emulator ends a program at the first access that is not aligned.
+BIG_ENDIAN = (*SMALL, "-static")
+BIG_ENDIAN_COMPILER, BIG_ENDIAN_EMULATOR = "mips-linux-gnu-gcc", "qemu-mips"
 
 
-def build_driver(folder: Path, flags: tuple[str, ...]) -> Path:
+def build_driver(folder: Path, flags: tuple[str, ...], compiler: str = "gcc") -> Path:
     """Compile the driver and the engine into ``folder``; returns the program."""
     program = folder / "driver"
     sources = engine_sources()
     files = [str(path) for path in (Path(__file__).with_name("driver.c"), *sources) if path.suffix == ".c"]
     include = f"-I{sources[0].parent}"
-    subprocess.run(["gcc", *WARNINGS, *flags, include, *files, "-o", str(program)], check=True)
+    subprocess.run([compiler, *WARNINGS, *flags, include, *files, "-o", str(program)], check=True)
     return program
 
 
-def run_driver(program: Path, cases: list[Case], limit_s: int = 300) -> list[str]:
+def run_driver(program: Path, cases: list[Case], limit_s: int = 300, emulator: tuple[str, ...] = ()) -> list[str]:
     """The lines that the driver prints for cases; fails with its messages where it does, or after so many seconds."""
-    done = subprocess.run([str(program)], input=pack_cases(cases), capture_output=True, timeout=limit_s)
+    done = subprocess.run([*emulator, str(program)], input=pack_cases(cases), capture_output=True, timeout=limit_s)
     text = done.stdout.decode()
     assert done.returncode == 0, f"{text[-2000:]}\n{done.stderr.decode()[-6000:]}"
     return text.splitlines()
@@ -54,3 +59,14 @@ def _crc_text(shown: str) -> str:
     if shown.startswith("crc "):
         return shown.split()[1]
     return f"{zlib.crc32(bytes.fromhex(shown)):08x}"
+
+
+def case_of(name: str, blob: bytes) -> Case:
+    """A case without inputs: the driver opens it, and runs the self-test where it opens."""
+    return Case(name, "", blob, [], [])
+
+
+def error_in(line: str) -> str | None:
+    """The error's name in a line of the driver."""
+    _, _, kind, rest = line.split(" ", 3)
+    return ops.ERRORS[-1 - int(rest)][0] if kind == "error" else None

@@ -18,7 +18,6 @@ from ebnn.geometry import Value, conv_size, filter_taps
 from ebnn.network import Network, conv_node, dense_node
 from ebnn.plan import Plan, make_plan
 from evil.table import GOOD, Damage, mended, rows
-from vectors import Case
 
 FUZZED = 20_000
 
@@ -32,17 +31,6 @@ def error_of(read: type[CEngine] | object, blob: bytes) -> str | None:
     return None
 
 
-def case_of(name: str, blob: bytes) -> Case:
-    """A case without inputs: the driver opens it, and runs the self-test where it opens."""
-    return Case(name, "", blob, [], [])
-
-
-def driver_error(line: str) -> str | None:
-    """The error's name in a line of the driver."""
-    _, _, kind, rest = line.split(" ", 3)
-    return ops.ERRORS[-1 - int(rest)][0] if kind == "error" else None
-
-
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
 def test_damaged_model_is_refused_with_its_error(row: Damage) -> None:
     assert error_of(CEngine, row.blob()) == row.error
@@ -50,16 +38,16 @@ def test_damaged_model_is_refused_with_its_error(row: Damage) -> None:
 
 def test_driver_refuses_them_in_exact_memory(sanitized: Path) -> None:
     table = rows()
-    lines = driver.run_driver(sanitized, [case_of(row.name, row.blob()) for row in table])
-    assert [(row.name, driver_error(line)) for row, line in zip(table, lines, strict=True)] == [
+    lines = driver.run_driver(sanitized, [driver.case_of(row.name, row.blob()) for row in table])
+    assert [(row.name, driver.error_in(line)) for row, line in zip(table, lines, strict=True)] == [
         (row.name, row.error) for row in table
     ]
 
 
 def test_cuts_are_refused_in_exact_memory(sanitized: Path) -> None:
     blob = GOOD["chain"]
-    lines = driver.run_driver(sanitized, [case_of("cut", blob[:size]) for size in range(len(blob))])
-    assert {driver_error(line) for line in lines} == {"TRUNCATED"}
+    lines = driver.run_driver(sanitized, [driver.case_of("cut", blob[:size]) for size in range(len(blob))])
+    assert {driver.error_in(line) for line in lines} == {"TRUNCATED"}
 
 
 def fuzzed(seed: int) -> bytes:
@@ -95,8 +83,8 @@ def is_quick(blob: bytes) -> bool:
 def test_readers_agree_on_whatever_bytes(sanitized: Path) -> None:
     """Both readers give the same error; what both take runs without a fault."""
     blobs = [blob for blob in map(fuzzed, range(FUZZED)) if is_quick(blob)]
-    lines = driver.run_driver(sanitized, [case_of("fuzzed", blob) for blob in blobs])
-    errors = [driver_error(line) for line in lines]
+    lines = driver.run_driver(sanitized, [driver.case_of("fuzzed", blob) for blob in blobs])
+    errors = [driver.error_in(line) for line in lines]
     for seed, (blob, error) in enumerate(zip(blobs, errors, strict=True)):
         assert error_of(decode, blob) == error, seed
     assert len(blobs) > 0.9 * FUZZED
@@ -118,5 +106,5 @@ def test_overlapping_memory_gives_wrong_scores_and_no_fault(sanitized: Path) -> 
         places = (plan.scratch[0], (scratch, plan.scratch[1][1]), plan.scratch[2])
         outputs = (plan.outputs[0], max(0, plan.outputs[0] - step), plan.outputs[2])
         moved = Plan(outputs, places, plan.arena_size + 256)
-        cases.append(case_of("overlap", encode(network, SelfTest(1, 0), moved)))
-    assert [driver_error(line) for line in driver.run_driver(sanitized, cases)] == [None] * len(cases)
+        cases.append(driver.case_of("overlap", encode(network, SelfTest(1, 0), moved)))
+    assert [driver.error_in(line) for line in driver.run_driver(sanitized, cases)] == [None] * len(cases)
