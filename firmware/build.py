@@ -3,7 +3,8 @@
     python firmware/build.py --board mps2-an385 --model build/mnist/model.ebnn
 
 The image and firmware.json (what went in, sizes, where the model lies) end up in build/firmware/BOARD. A
-second run with the same inputs builds nothing.
+second run with the same inputs builds nothing. --stock leaves the user module out: the board's MicroPython
+alone, which loads native .mpy files of its architecture.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import tools
 from ebnn.board.targets import load_target
 from ebnn.errors import BuildError, EbnnError
 from ebnn.files import repo_root
+from ebnn.firmware import Variant
 from ebnn.format import read_blob
 from ebnn.freeze import render_module
 from job import Kit, Order
@@ -80,7 +82,7 @@ def _gather(order: Order, clock: Clock) -> Kit:
     found = source.obtain(pins, clock.say)
     clock.say(found.summary)
     _check_paths(mpy_cross, found.root)
-    return Kit(pins, found, mpy_cross, compiler, repo_root() / "usermod")
+    return Kit(pins, found, mpy_cross, compiler)
 
 
 def _build_locked(order: Order, kit: Kit, clock: Clock, key: str) -> dict:
@@ -195,9 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--board", required=True, help="a name from boards/, such as mps2-an385")
     parser.add_argument("--model", type=Path, help="model.ebnn to freeze as the module ebnn_model")
     parser.add_argument(
-        "--frozen", nargs="+", action="extend", default=[], metavar="[NAME=]FILE.py", help="more modules to freeze"
+        "--frozen", nargs="*", action="extend", default=[], metavar="[NAME=]FILE.py", help="more modules to freeze"
     )
-    parser.add_argument("--out", type=Path, help="output folder (default: build/firmware/BOARD)")
+    parser.add_argument("--stock", action="store_true", help="MicroPython without the ebnn module")
+    parser.add_argument("--out", type=Path, help="output folder (default: build/firmware/BOARD, BOARD-stock)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="parallel compilers")
     parser.add_argument("--json", action="store_true", help="print firmware.json on stdout")
     return parser
@@ -227,15 +230,22 @@ def _read_model(path: Path) -> bytes:
         raise BuildError(f"{path}: {error.strerror}: --model takes a model file") from None
 
 
+def _order(options: argparse.Namespace) -> Order:
+    target = load_target(options.board)
+    if options.stock and options.model:
+        raise BuildError("--stock builds without ebnn: a frozen --model would have no reader")
+    usermod = None if options.stock else repo_root() / "usermod"
+    model = _read_model(options.model) if options.model else None
+    frozen = _frozen_modules(options.frozen, {MODEL_MODULE} if model else set())
+    out = options.out or Variant(options.stock).folder(target.name)
+    return Order(target, usermod, model, frozen, out.resolve(), options.jobs)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        target = load_target(options.board)
-        out = (options.out or repo_root() / "build/firmware" / target.name).resolve()
-        model = _read_model(options.model) if options.model else None
-        frozen = _frozen_modules(options.frozen, {MODEL_MODULE} if model else set())
-        report = build(Order(target, model, frozen, out, options.jobs), Clock())
+        report = build(_order(options), Clock())
     except EbnnError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

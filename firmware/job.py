@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,11 @@ ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be built: for which board, the model's bytes (or None), more modules to freeze (file by name of
-    the module), and where to."""
+    """What is to be built: for which board, the folder of C modules (None: MicroPython alone), the model's bytes
+    (or None), more modules to freeze (file by name of the module), and where to."""
 
     target: Target
+    usermod: Path | None
     model: bytes | None
     frozen: dict[str, Path]
     out: Path
@@ -60,7 +62,6 @@ class Kit:
     source: Source
     mpy_cross: Path
     compiler: str
-    usermod: Path
 
 
 def make_command(order: Order, kit: Kit) -> list[str]:
@@ -68,12 +69,13 @@ def make_command(order: Order, kit: Kit) -> list[str]:
     recipe = order.target.build
     settings: dict[str, object] = {
         "BUILD": order.make_dir,
-        "USER_C_MODULES": kit.usermod,
         "MICROPY_MPYCROSS": kit.mpy_cross,
         "MPY_LIB_DIR": order.out / "nolib",
         "FROZEN_MANIFEST": order.out / "manifest.py",
         "PYTHON": sys.executable,
     }
+    if order.usermod:
+        settings["USER_C_MODULES"] = order.usermod
     if recipe.board:
         settings["BOARD"] = recipe.board
     if recipe.board_dir:
@@ -96,6 +98,11 @@ def make_environment(kit: Kit) -> dict[str, str]:
     }
 
 
+def usermod_hash(order: Order, patterns: Iterable[str] = ("**/*",)) -> str:
+    """The C modules' content; "" without them."""
+    return inputs.tree_hash(order.usermod, patterns) if order.usermod else ""
+
+
 def settings_key(order: Order, kit: Kit) -> str:
     """What make does not track: flags, the compiler, and which tree the sources are in."""
     own = order.target.build.board_dir
@@ -107,7 +114,8 @@ def settings_key(order: Order, kit: Kit) -> str:
             kit.pins.mpy_cross,
             order.target.build,
             inputs.tree_hash((repo_root() / own).parent) if own else "",
-            inputs.tree_hash(kit.usermod, ("**/*.mk",)),
+            order.usermod,
+            usermod_hash(order, ("**/*.mk",)),
         )
     )
 
@@ -117,7 +125,7 @@ def inputs_key(order: Order, kit: Kit) -> str:
     return inputs.combine(
         (
             settings_key(order, kit),
-            inputs.tree_hash(kit.usermod),
+            usermod_hash(order),
             inputs.tree_hash(Path(__file__).parent, ("*.py", "*.toml")),
             order.model_sha256,
             render_module(b"", 1),

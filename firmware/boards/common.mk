@@ -2,7 +2,7 @@
 
 EBNN_BOARDS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 
-CFLAGS += -I$(BOARD_DIR) -I$(EBNN_BOARDS) -DMP_CONFIGFILE='<mpconfig_ebnn.h>'
+CFLAGS += -I$(EBNN_BOARDS) -DMP_CONFIGFILE='<mpconfig_ebnn.h>'
 
 LDSCRIPT = $(BOARD_DIR)/link.ld
 LDFLAGS += -L$(EBNN_BOARDS)

@@ -43,6 +43,24 @@ class Firmware:
     report: dict
 
 
+@dataclass(frozen=True)
+class Variant:
+    """Which MicroPython: ``stock`` is the board's alone, without ebnn and its agent, to load native modules."""
+
+    stock: bool = False
+
+    def folder(self, board: str) -> Path:
+        """Where the driver puts it."""
+        return repo_root() / "build" / "firmware" / (board + ("-stock" if self.stock else ""))
+
+    def options(self) -> list[str]:
+        """What tells the driver."""
+        return ["--stock"] if self.stock else []
+
+
+DEFAULT = Variant()
+
+
 def render_samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> str:
     """Source of the module ``ebnn_samples``: the first image, uint8 (h, w, c), of each class, and ``show``."""
     firsts = [int(np.flatnonzero(labels == label)[0]) for label in range(len(classes)) if (labels == label).any()]
@@ -59,6 +77,7 @@ def build(
     samples: str | None = None,
     more: Sequence[Path] = (),
     out: Path | None = None,
+    variant: Variant = DEFAULT,
 ) -> Firmware:
     """Build for a board; quick when nothing changed. What the driver says goes to stderr as it comes.
 
@@ -67,20 +86,23 @@ def build(
         model: model file to freeze as ``ebnn_model``.
         samples: source of ``ebnn_samples`` (``render_samples``).
         more: further Python files to freeze.
-        out: output folder instead of build/firmware/BOARD.
+        out: output folder instead of the variant's.
+        variant: which MicroPython.
 
     Raises:
         BuildError: the build failed; the driver has said why.
     """
     load_target(board)  # names the boards that there are, before anything is written
     root = repo_root()
-    out = out or root / "build" / "firmware" / board
-    frozen = [write_atomic(out / "modules" / "ebnn_agent.py", (root / AGENT).read_bytes())]
+    out = out or variant.folder(board)
+    frozen = []
+    if not variant.stock:
+        frozen.append(write_atomic(out / "modules" / "ebnn_agent.py", (root / AGENT).read_bytes()))
     if samples is not None:
         frozen.append(write_atomic(out / "modules" / "ebnn_samples.py", samples))
     command = [sys.executable, str(root / "firmware" / "build.py"), "--board", board, "--out", str(out)]
     command += ["--model", str(model)] if model else []
-    command += ["--frozen", *map(str, [*frozen, *more])]
+    command += ["--frozen", *map(str, [*frozen, *more]), *variant.options()]
     if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
         raise BuildError(f"the firmware for {board} was not built: see above, and {out / 'make.log'}")
     report = json.loads((out / "firmware.json").read_text(encoding="utf-8"))

@@ -7,3 +7,9 @@
 
 #undef MICROPY_PY_TIME
 #define MICROPY_PY_TIME (1)
+
+// The port has native code on every core but this one. A .mpy with machine code needs it.
+#if defined(__ARM_ARCH_6M__)
+#define MICROPY_EMIT_THUMB (1)
+#define MICROPY_EMIT_THUMB_ARMV7M (0)
+#endif
