@@ -452,7 +452,7 @@ HOST = (
         "blob[4] != ops.FORMAT_MAJOR or blob[5] > ops.FORMAT_MINOR",
     ),
     Mutation("second input accepted", FORMAT, "or record.second != 0", "or record.second > 1"),
-    Mutation("parameters inside of the records", FORMAT, "start < self.records_end or", "start < 40 or"),
+    Mutation("parameters inside of the records", FORMAT, "start < self.records_end or", "start < 48 or"),
     Mutation("arena off by one", FORMAT, "start + length > self.arena_size", "start + length > self.arena_size + 4"),
     Mutation(
         "weights of bytes in pixel strides",

@@ -212,7 +212,7 @@ def decode(blob: bytes) -> Model:
     labels_offset, seed, selftest_crc = struct.unpack_from("<III", blob, 28)
     shapes, nodes = [(height, width, channels)], []
     for index in range(node_count):
-        node = read_node(blob, 40 + index * record_size, shapes)
+        node = read_node(blob, 48 + index * record_size, shapes)
         nodes.append(node)
         shapes.append(output_shape(node, shapes[node.input]))
     labels = read_labels(blob, labels_offset, shapes[-1][2])

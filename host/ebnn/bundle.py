@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ebnn.errors import ExportError
 from ebnn.files import write_atomic
-from ebnn.format import SelfTest, decode, encode
+from ebnn.format import NO_USE, SelfTest, Use, decode, encode
 from ebnn.freeze import render_header, render_module
 from ebnn.network import Network
 from ebnn.plan import Fit, make_plan
@@ -27,7 +27,7 @@ METRICS_FILE = "metrics.json"
 CONFIG_FILE = "config.toml"
 
 
-def build_model(network: Network, fit: Fit = DEFAULT_FIT) -> bytes:
+def build_model(network: Network, fit: Fit = DEFAULT_FIT, use: Use = NO_USE) -> bytes:
     """The model file of a network: planned for a fit (``plan.make_plan``), with a self-test, read back and compared.
 
     Raises:
@@ -35,9 +35,9 @@ def build_model(network: Network, fit: Fit = DEFAULT_FIT) -> bytes:
     """
     scores = Simulator(network).run(selftest_input(network.input, SELFTEST_SEED))[0]
     selftest = SelfTest(SELFTEST_SEED, zlib.crc32(scores.astype("<i4").tobytes()))
-    blob = encode(network, selftest, make_plan(network, fit))
+    blob = encode(network, selftest, make_plan(network, fit), use)
     model = decode(blob)
-    if encode(model.network, model.selftest, model.plan) != blob:
+    if encode(model.network, model.selftest, model.plan, model.use) != blob:
         raise ExportError("the model file does not read back as it was written: please report this network")
     return blob
 
@@ -48,6 +48,7 @@ def write_bundle(
     metrics: Mapping | None = None,
     config: str | None = None,
     fit: Fit = DEFAULT_FIT,
+    use: Use = NO_USE,
 ) -> bytes:
     """Write the output folder of an export and return the model file.
 
@@ -57,12 +58,13 @@ def write_bundle(
         metrics: figures of the training, written as metrics.json.
         config: the training's effective configuration as TOML text, written as config.toml.
         fit: memory for speed (``plan.make_plan``).
+        use: what the model records of its use.
 
     Raises:
         OSError: the folder cannot be written; files that were there are whole, old or new.
     """
     folder = Path(folder)
-    blob = build_model(network, fit)
+    blob = build_model(network, fit, use)
     if metrics is not None:
         write_atomic(folder / METRICS_FILE, json.dumps(dict(metrics), indent=2) + "\n")
     if config is not None:

@@ -49,6 +49,9 @@ class _Net(ctypes.Structure):
         ("labels", ctypes.c_uint32),
         ("selftest_seed", ctypes.c_uint32),
         ("selftest_crc", ctypes.c_uint32),
+        ("margin", ctypes.c_uint32),
+        ("prepare", ctypes.c_uint8),
+        ("threshold", ctypes.c_uint8),
     ]
 
 

@@ -37,7 +37,7 @@ def describe(model: Model) -> dict:
         ``header_bytes`` + the layers' total bytes + ``label_bytes``.
     """
     network = model.network
-    blob = encode(network, model.selftest, model.plan)
+    blob = encode(network, model.selftest, model.plan, model.use)
     layers = [_layer(model, index, _flags(blob, index)) for index in range(len(network.nodes))]
     return {
         "format": f"{ops.FORMAT_MAJOR}.{ops.FORMAT_MINOR}",

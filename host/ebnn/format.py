@@ -24,8 +24,9 @@ from ebnn.geometry import (
 )
 from ebnn.network import Network, Node
 from ebnn.plan import Plan, make_plan, scratch_bytes
+from ebnn.prepare import Preparation, from_code
 
-HEADER = struct.Struct("<4s4BIII3H2B3I")
+HEADER = struct.Struct("<4s4BIII3H2B4I2BH")
 RECORD = struct.Struct("<4B2H16B3I")
 DTYPE_NAMES = {code: name for name, code in ops.DTYPES.items()}
 
@@ -39,12 +40,29 @@ class SelfTest:
 
 
 @dataclass(frozen=True)
+class Use:
+    """What a model records of its use; no score depends on it.
+
+    Args:
+        margin: least difference of the two highest scores of a sure answer; 0: none is calibrated.
+        preparation: how a picture becomes the input; None: nothing is recorded.
+    """
+
+    margin: int = 0
+    preparation: Preparation | None = None
+
+
+NO_USE = Use()
+
+
+@dataclass(frozen=True)
 class Model:
     """What a model file holds."""
 
     network: Network
     plan: Plan
     selftest: SelfTest
+    use: Use = NO_USE
 
 
 def model_crc(blob: bytes) -> int:
@@ -55,7 +73,7 @@ def model_crc(blob: bytes) -> int:
 # --- writing -------------------------------------------------------------------------------------------------
 
 
-def encode(network: Network, selftest: SelfTest, plan: Plan | None = None) -> bytes:
+def encode(network: Network, selftest: SelfTest, plan: Plan | None = None, use: Use = NO_USE) -> bytes:
     """The model file of a network; ``plan`` is made where none is given."""
     plan = plan or make_plan(network)
     start = ops.HEADER_SIZE + ops.RECORD_SIZE * len(network.nodes)
@@ -67,18 +85,22 @@ def encode(network: Network, selftest: SelfTest, plan: Plan | None = None) -> by
         start += len(params)
     labels = b"".join(bytes([len(name.encode())]) + name.encode() for name in network.labels)
     body = b"".join([*records, *blobs, labels])
-    return _sealed(network, plan, selftest, body, start if labels else 0)
+    return _sealed(Model(network, plan, selftest, use), body, start if labels else 0)
 
 
-def _sealed(network: Network, plan: Plan, selftest: SelfTest, body: bytes, labels_offset: int) -> bytes:
+def _sealed(model: Model, body: bytes, labels_offset: int) -> bytes:
+    network, selftest, use = model.network, model.selftest, model.use
+    prepare = (0, 0) if use.preparation is None else (use.preparation.code, use.preparation.threshold)
+
     def header(crc: int) -> bytes:
         return HEADER.pack(
             ops.MAGIC,
             *(ops.FORMAT_MAJOR, ops.FORMAT_MINOR, ops.RECORD_SIZE, len(network.nodes)),
-            *(ops.HEADER_SIZE + len(body), crc, plan.arena_size),
+            *(ops.HEADER_SIZE + len(body), crc, model.plan.arena_size),
             *network.input.shape,
             *(ops.DTYPES[network.input.dtype], 0),
             *(labels_offset, selftest.seed, selftest.crc),
+            *(use.margin, *prepare, 0),
         )
 
     return header(model_crc(header(0) + body)) + body
@@ -231,7 +253,7 @@ class _Reader:
         network = Network(self.input, tuple(nodes), self._labels(values[-1].shape[2]))
         places = tuple((record.scratch, 4 * record.scratch_words) for record in records)
         plan = Plan(tuple(record.output for record in records), places, self.arena_size)
-        return Model(network, plan, self.selftest)
+        return Model(network, plan, self.selftest, self.use)
 
     def _check_file(self) -> None:
         blob = self.blob
@@ -251,7 +273,7 @@ class _Reader:
         fields = HEADER.unpack_from(self.blob)
         record_size, self.node_count = fields[3:5]
         self.arena_size, shape, (dtype, reserved) = fields[7], fields[8:11], fields[11:13]
-        self.labels_offset, self.selftest = fields[13], SelfTest(*fields[14:])
+        self.labels_offset, self.selftest = fields[13], SelfTest(*fields[14:16])
         good = (
             record_size == ops.RECORD_SIZE
             and self.node_count >= 1
@@ -268,6 +290,16 @@ class _Reader:
         self.records_end = ops.HEADER_SIZE + ops.RECORD_SIZE * self.node_count
         if 8 * value_bytes(self.input) > ops.MAX_BITS or self.records_end > len(self.blob):
             raise refuse("HEADER")
+        self.use = self._use(*fields[16:])
+
+    def _use(self, margin: int, prepare: int, threshold: int, reserved: int) -> Use:
+        try:
+            preparation = from_code(prepare, threshold, self.input.dtype, self.input.shape[2])
+        except ValueError as error:
+            raise refuse("HEADER", str(error)) from None
+        if reserved != 0:
+            raise refuse("HEADER")
+        return Use(margin, preparation)
 
     def _node(self, record: _Record, values: list[Value], where: str) -> tuple[Node, Value]:
         if record.code not in ops.BY_CODE:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORMAT_MAJOR = 0
-FORMAT_MINOR = 3
+FORMAT_MINOR = 4
 MAGIC = b"EBNN"
 
-HEADER_SIZE = 40
+HEADER_SIZE = 48
 RECORD_SIZE = 36
 
 # Node record flags.
@@ -21,6 +21,13 @@ FLAG_BORDER_PLUS = 1  # padding holds +1 instead of -1
 FLAG_WIDE = 2  # thresholds or offsets are int32 instead of int16
 FLAG_FLIPS = 4  # a flip bit a channel follows the thresholds
 FLAGS_KNOWN = 7
+
+# The header's field `prepare`: how a gray picture became the input. Neither average nor nearest: its size as it is.
+PREPARE_RECORDED = 1
+PREPARE_AVERAGE = 2
+PREPARE_NEAREST = 4
+PREPARE_INVERT = 8
+PREPARE_KNOWN = 15
 
 # Bounds that keep every size and sum of the engine inside 32 bits.
 MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of a node
@@ -120,6 +127,11 @@ def render_header() -> str:
         ("FLAG_WIDE", FLAG_WIDE),
         ("FLAG_FLIPS", FLAG_FLIPS),
         ("FLAGS_KNOWN", FLAGS_KNOWN),
+        ("PREPARE_RECORDED", PREPARE_RECORDED),
+        ("PREPARE_AVERAGE", PREPARE_AVERAGE),
+        ("PREPARE_NEAREST", PREPARE_NEAREST),
+        ("PREPARE_INVERT", PREPARE_INVERT),
+        ("PREPARE_KNOWN", PREPARE_KNOWN),
         ("MAX_BITS", f"{MAX_BITS}UL"),
         ("MAX_ARENA", f"{MAX_ARENA}UL"),
         ("MAX_U8_TAPS", f"{MAX_U8_TAPS}UL"),

@@ -260,7 +260,7 @@ def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> N
 def test_newer_format(device: Session) -> None:
     blob = built.frozen_case().blob
     device.exec(f"b = bytearray({blob[:64]!r})\nb[4] = 1\nb[5] = 3")
-    text = "ValueError: model format 1.3, this ebnn reads 0.3: update the firmware or export again"
+    text = "ValueError: model format 1.3, this ebnn reads 0.4: update the firmware or export again"
     assert raised(device, "ebnn.Model(b)") == text
 
 

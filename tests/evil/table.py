@@ -21,6 +21,7 @@ from vectors import seal
 Change = Callable[[bytearray], None]
 
 TOTAL, CRC, ARENA, HEIGHT, WIDTH, CHANNELS, DTYPE, LABELS, SEED = 8, 12, 16, 20, 22, 24, 26, 28, 32
+PREPARE, THRESHOLD = 44, 45
 CONV1, POOL, CONV2, DENSE, SCORES = range(5)  # nodes of the model "chain"
 
 
@@ -72,8 +73,10 @@ def _chain() -> Network:
 def _good() -> dict[str, bytes]:
     scores = dense_node("dense_scores", 0, _signs(3, 3, 3, 3), offsets=np.array([1, 2, 100_000]))
     bytes_ = dense_node("dense_u8_scores", 0, _signs(2, 4, 4, 1), offsets=np.array([1, 100_000]))
+    bit = dense_node("dense_scores", 0, _signs(2, 4, 4, 1), offsets=np.array([1, -1]))
     return {
         "chain": seal(_chain()),
+        "bit": seal(Network(Value(0, (4, 4, 1), "bits"), (bit,))),
         "bits": seal(Network(Value(0, (3, 3, 3), "bits"), (scores,))),
         "bytes": seal(Network(Value(0, (4, 4, 1), "u8"), (bytes_,))),
     }
@@ -203,8 +206,8 @@ def roomy(count: int) -> Change:
 def _file_rows() -> Iterator[Damage]:
     yield Damage("empty", "TRUNCATED", cut(0))
     yield Damage("one byte", "TRUNCATED", cut(1))
-    yield Damage("39 bytes", "TRUNCATED", cut(39))
-    yield Damage("39 bytes of another kind", "TRUNCATED", both(put("B", 0, 0), cut(39)))
+    yield Damage("47 bytes", "TRUNCATED", cut(47))
+    yield Damage("47 bytes of another kind", "TRUNCATED", both(put("B", 0, 0), cut(47)))
     for place in range(4):
         yield Damage(f"magic byte {place}", "MAGIC", flip(place))
     yield Damage("magic before version", "MAGIC", both(flip(0), put("B", 4, 9)))
@@ -214,7 +217,7 @@ def _file_rows() -> Iterator[Damage]:
     yield Damage("minor 255", "VERSION", put("B", 5, 255))
     yield Damage("minor below", "VERSION", put("B", 5, ops.FORMAT_MINOR - 1))
     yield Damage("version before size", "VERSION", both(put("B", 5, 255), cut(-1)))
-    yield Damage("header only", "TRUNCATED", cut(40))
+    yield Damage("header only", "TRUNCATED", cut(48))
     yield Damage("last byte missing", "TRUNCATED", cut(-1))
     yield Damage("total_size one more", "TRUNCATED", add(TOTAL, "I", 1))
     yield Damage("total_size at its end", "TRUNCATED", put("I", TOTAL, 0xFFFFFFFF))
@@ -223,7 +226,7 @@ def _file_rows() -> Iterator[Damage]:
     yield Damage("total_size one less", "SIZE", add(TOTAL, "I", -1))
     yield Damage("total_size 0", "SIZE", put("I", TOTAL, 0))
     yield Damage("size before checksum", "SIZE", both(add(TOTAL, "I", -1), flip(50)), mend=False)
-    for place in (6, 11, 12, 15, 16, 39, 40, 200):
+    for place in (6, 11, 12, 15, 16, 40, 47, 48, 200):
         yield Damage(f"bit of byte {place}", "TRUNCATED" if place == 11 else "CRC", flip(place), mend=False)
     yield Damage("bit of the last byte", "CRC", flip(-1), mend=False)
     yield Damage("checksum before header", "CRC", put("B", 7, 0), mend=False)
@@ -248,8 +251,27 @@ def _header_rows() -> Iterator[Damage]:
         change = put("3H", HEIGHT, *shape)
         yield Damage(f"bits of input {shape}", "HEADER", change, base="bits")
     yield Damage("more records than bytes", "HEADER", put("B", 7, 255))
-    yield Damage("records end behind the file", "HEADER", both(cut(40 + 36 * 5 - 1), put("I", TOTAL, 219)))
+    yield Damage("records end behind the file", "HEADER", both(cut(48 + 36 * 5 - 1), put("I", TOTAL, 227)))
+    yield Damage("reserved u16, low byte", "HEADER", put("H", 46, 1))
+    yield Damage("reserved u16, high byte", "HEADER", put("H", 46, 256))
+    yield from _preparation_rows()
     yield Damage("header before nodes", "HEADER", both(put("I", SEED, 0), node(CONV1, 0, "B", 99)))
+
+
+def _preparation_rows() -> Iterator[Damage]:
+    for prepare in (2, 4, 8, 14, 16, 128):
+        yield Damage(f"prepare {prepare} is not recorded", "HEADER", put("B", PREPARE, prepare), base="bytes")
+    for prepare in (7, 15, 17, 33, 65, 129, 255):
+        yield Damage(f"prepare {prepare}", "HEADER", put("B", PREPARE, prepare), base="bytes")
+    for prepare in (1, 3, 5, 9, 11, 13):
+        yield Damage(f"good prepare {prepare}", None, put("B", PREPARE, prepare), base="bytes")
+    yield Damage("preparation of two channels", "HEADER", put("B", PREPARE, 3))
+    yield Damage("threshold, nothing recorded", "HEADER", put("B", THRESHOLD, 1), base="bit")
+    yield Damage("threshold of bytes", "HEADER", put("2B", PREPARE, 3, 1), base="bytes")
+    yield Damage("preparation of bits without a threshold", "HEADER", put("B", PREPARE, 3), base="bit")
+    for threshold in (1, 255):
+        yield Damage(f"bits, threshold {threshold}", None, put("2B", PREPARE, 3, threshold), base="bit")
+    yield Damage("largest margin", None, put("I", 40, 0xFFFFFFFF))
 
 
 def _link_rows() -> Iterator[Damage]:
@@ -280,7 +302,7 @@ def _unused_rows() -> Iterator[Damage]:
         for place in kinds:
             yield Damage(f"unused byte {place} of node {index}", "SHAPE", node(index, place, "B", 1))
     yield Damage("pool with filters", "SHAPE", node(POOL, 4, "H", 5))
-    yield Damage("pool with parameters", "SHAPE", node(POOL, 32, "I", 220))
+    yield Damage("pool with parameters", "SHAPE", node(POOL, 32, "I", 228))
     for index in (CONV1, CONV2, DENSE, SCORES):
         yield Damage(f"no filters in node {index}", "SHAPE", node(index, 4, "H", 0))
     yield Damage("last node without scores", "SHAPE", both(node(SCORES, 0, "B", 4)))
@@ -348,7 +370,7 @@ def _range_rows() -> Iterator[Damage]:
         for step in (1, 2, 3):
             change = add_node(index, 32, "I", step)
             yield Damage(f"parameters of node {index} moved by {step}", "RANGE", change)
-    for place in (0, 4, 40, 216):
+    for place in (0, 4, 48, 224):
         yield Damage(f"parameters at {place}", "RANGE", node(CONV2, 32, "I", place))
     for place in (0x7FFFFFFC, 0x80000000, 0xFFFFFFFC):
         yield Damage(f"parameters at {place:#x}", "RANGE", node(CONV2, 32, "I", place))
@@ -440,7 +462,7 @@ def _behind_arena(index: int) -> Change:
 
 
 def _label_rows() -> Iterator[Damage]:
-    for place in (1, 39, 40, 219):
+    for place in (1, 47, 48, 227):
         yield Damage(f"labels at {place}", "LABELS", put("I", LABELS, place))
     yield Damage("labels at the end of the file", "LABELS", labels_at_end(0))
     yield Damage("labels behind the file", "LABELS", labels_at_end(-1))

@@ -10,9 +10,10 @@ import pytest
 import networks
 from ebnn import ops
 from ebnn.errors import ModelError
-from ebnn.format import SelfTest, decode, encode, model_crc, version_text
+from ebnn.format import NO_USE, SelfTest, Use, decode, encode, model_crc, version_text
 from ebnn.network import Node
 from ebnn.plan import make_plan
+from ebnn.prepare import Preparation
 from evil.table import GOOD, mended
 
 SEEDS = networks.SEEDS[::3]
@@ -42,8 +43,27 @@ def test_reading_gives_the_network_back(seed: int) -> None:
     assert encode(model.network, model.selftest, model.plan) == blob
 
 
+@pytest.mark.parametrize(
+    ("base", "use", "header"),
+    [
+        ("chain", NO_USE, "00000000 00 00 0000"),
+        ("chain", Use(0x12345678), "78563412 00 00 0000"),
+        ("bytes", Use(1, Preparation("none")), "01000000 01 00 0000"),
+        ("bytes", Use(0, Preparation("average", True)), "00000000 0b 00 0000"),
+        ("bit", Use((1 << 32) - 1, Preparation("nearest", threshold=200)), "ffffffff 05 c8 0000"),
+        ("bit", Use(0, Preparation("none", True, 1)), "00000000 09 01 0000"),
+    ],
+)
+def test_what_a_model_records_of_its_use(base: str, use: Use, header: str) -> None:
+    good = decode(GOOD[base])
+    blob = encode(good.network, good.selftest, good.plan, use)
+    assert blob[40:48] == bytes.fromhex(header)
+    assert decode(blob).use == use
+    assert encode(good.network, good.selftest, good.plan) == GOOD[base]
+
+
 def test_flags_say_how_the_parameters_are_stored() -> None:
-    flags = [GOOD["chain"][40 + 36 * k + 1] for k in range(5)]
+    flags = [GOOD["chain"][48 + 36 * k + 1] for k in range(5)]
     assert flags == [ops.FLAG_BORDER_PLUS | ops.FLAG_FLIPS, 0, 0, ops.FLAG_WIDE, 0]
 
 

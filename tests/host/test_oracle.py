@@ -10,7 +10,7 @@ import oracle
 
 def header(nodes: int, arena: int, shape: tuple[int, int, int], dtype: int) -> bytes:
     """A header whose checksum, total size and self-test nobody looks at."""
-    return b"EBNN" + struct.pack("<4B3I3H2B3I", 0, 2, 36, nodes, 0, 0, arena, *shape, dtype, 0, 0, 1, 0)
+    return b"EBNN" + struct.pack("<4B3I3H2B4I2BH", 0, 4, 36, nodes, 0, 0, arena, *shape, dtype, 0, 0, 1, *(0,) * 5)
 
 
 def record(op: int, flags: int, source: int, filters: int, windows: tuple, params: int) -> bytes:
@@ -19,7 +19,7 @@ def record(op: int, flags: int, source: int, filters: int, windows: tuple, param
 
 
 def test_scores_of_bytes() -> None:
-    blob = header(1, 8, (2, 2, 1), 1) + record(5, 0, 0, 2, (0,) * 16, 76)
+    blob = header(1, 8, (2, 2, 1), 1) + record(5, 0, 0, 2, (0,) * 16, 84)
     blob += struct.pack("<2I2h", 0b1111, 0b0101, 5, -7)
     model = oracle.decode(blob)
     # 1 + 2 + 3 + 4 + 5, and 1 - 2 + 3 - 4 - 7
@@ -30,8 +30,8 @@ def conv_outputs(pool: tuple, flags: int) -> list[bytes]:
     """Outputs of + - +, border +1 on the left, through a filter (+ -) with threshold 1, then a score of all bits."""
     windows = (1, 2, 1, 1, 0, 1, 0, 0, *pool)
     width = 3 if pool[1] == 1 else 2
-    blob = header(2, 8, (1, 3, 1), 0) + record(2, flags, 0, 1, windows, 112)
-    blob += record(6, 0, 1, 1, (0,) * 16, 124) + struct.pack("<IhhI", 0b01, 1, 0, 1)
+    blob = header(2, 8, (1, 3, 1), 0) + record(2, flags, 0, 1, windows, 120)
+    blob += record(6, 0, 1, 1, (0,) * 16, 132) + struct.pack("<IhhI", 0b01, 1, 0, 1)
     blob += struct.pack("<Ihh", (1 << width) - 1, 100, 0)
     return oracle.trace(oracle.decode(blob), bytes([0b101, 0, 0, 0]))
 
@@ -58,6 +58,6 @@ def test_checksum_is_that_of_zlib() -> None:
 
 
 def test_selftest_input() -> None:
-    model = oracle.decode(header(1, 8, (1, 2, 1), 1) + record(5, 0, 0, 1, (0,) * 16, 76) + bytes(8))
+    model = oracle.decode(header(1, 8, (1, 2, 1), 1) + record(5, 0, 0, 1, (0,) * 16, 84) + bytes(8))
     # xorshift32 from 1: 0x00042021, 0x04080601
     assert oracle.selftest_input(model) == bytes([0x00, 0x04])

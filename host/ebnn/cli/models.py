@@ -107,7 +107,7 @@ def planned_again(blob: bytes, options: argparse.Namespace) -> bytes:
     if (options.fit, options.arena, options.scratch) == (None, None, None):
         return blob
     model = decode(blob)
-    return encode(model.network, model.selftest, make_plan(model.network, chosen_fit(options)))
+    return encode(model.network, model.selftest, make_plan(model.network, chosen_fit(options)), model.use)
 
 
 def run_eval(options: argparse.Namespace) -> None:

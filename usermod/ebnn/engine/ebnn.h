@@ -77,6 +77,8 @@ typedef struct {
     uint32_t size; // bytes of the model
     uint32_t labels; // offset of the labels in the model, 0: none
     uint32_t selftest_seed, selftest_crc;
+    uint32_t margin; // least difference of the two highest scores of a sure answer, 0: none calibrated
+    uint8_t prepare, threshold; // how a gray picture became the input: EBNN_PREPARE_... or 0; least gray of a bit 1
 } ebnn_t;
 
 // One run: where everything lies, and who wants to hear of it.
@@ -86,7 +88,7 @@ typedef struct {
     size_t arena_size;
     const void *input; // net.input_size bytes, any alignment
     int (*poll)(void *ctx); // or NULL; called once a row of a map: not 0 stops the run
-    void (*trace)(void *ctx, uint32_t node, const void *data, uint32_t size); // or NULL; after each node
+    int (*trace)(void *ctx, uint32_t node, const void *data, uint32_t size); // or NULL; after each node, as poll
     void *ctx;
 } ebnn_job_t;
 

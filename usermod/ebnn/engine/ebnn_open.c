@@ -59,6 +59,16 @@ static int check_file(const uint8_t *p, size_t size) {
     return EBNN_OK;
 }
 
+// What the header says of the preparation of a picture has a meaning, and one for such an input.
+static int preparation_fits(const ebnn_t *net) {
+    const uint8_t both = EBNN_PREPARE_AVERAGE | EBNN_PREPARE_NEAREST;
+    if (net->prepare == 0) {
+        return net->threshold == 0;
+    }
+    return (net->prepare & EBNN_PREPARE_RECORDED) && net->prepare <= EBNN_PREPARE_KNOWN && (net->prepare & both) != both
+        && net->input.channels == 1 && (net->threshold != 0) == (net->input.dtype == EBNN_DTYPE_BITS);
+}
+
 static int read_header(ebnn_t *net, blob_t *blob) {
     const uint8_t *p = blob->bytes;
     net->node_count = p[7];
@@ -71,11 +81,14 @@ static int read_header(ebnn_t *net, blob_t *blob) {
     net->labels = get32(p + 28);
     net->selftest_seed = get32(p + 32);
     net->selftest_crc = get32(p + 36);
+    net->margin = get32(p + 40);
+    net->prepare = p[44];
+    net->threshold = p[45];
     blob->records_end = EBNN_HEADER_SIZE + EBNN_RECORD_SIZE * net->node_count;
     if (p[6] != EBNN_RECORD_SIZE || net->node_count == 0 || net->arena_size % 4 != 0 || net->arena_size > EBNN_MAX_ARENA
         || net->selftest_seed == 0 || net->input.height == 0 || net->input.width == 0 || net->input.channels == 0
-        || net->input.dtype > EBNN_DTYPE_U8 || p[27] != 0 || !value_fits(&net->input)
-        || blob->records_end > blob->size) {
+        || net->input.dtype > EBNN_DTYPE_U8 || p[27] != 0 || !value_fits(&net->input) || blob->records_end > blob->size
+        || !preparation_fits(net) || get16(p + 46) != 0) {
         return EBNN_E_HEADER;
     }
     net->input_size = ebnn_value_size(&net->input);
