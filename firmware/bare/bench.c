@@ -40,12 +40,13 @@ BARE_HARNESS static uint32_t painted_words(const uint32_t *from, const uint32_t 
     return (uint32_t)(p - from);
 }
 
-BARE_HARNESS static void trace(void *ctx, uint32_t node, const void *data, uint32_t size) {
+BARE_HARNESS static int trace(void *ctx, uint32_t node, const void *data, uint32_t size) {
     bare_end();
     (void)ctx;
     (void)node;
     bare_print_word("node", ebnn_crc32(0, data, size));
     bare_begin();
+    return 0;
 }
 
 BARE_HARNESS static int failed(const char *what, int rc) {

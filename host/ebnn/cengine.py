@@ -55,7 +55,7 @@ class _Net(ctypes.Structure):
     ]
 
 
-_TRACE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
+_TRACE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
 
 
 class _Job(ctypes.Structure):
@@ -120,6 +120,8 @@ def _library() -> ctypes.CDLL:
     lib.ebnn_argmax.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores.restype = ctypes.POINTER(ctypes.c_int32)
+    lib.ebnn_margin.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_margin.restype = ctypes.c_uint32
     lib.ebnn_selftest_input.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores_crc.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores_crc.restype = ctypes.c_uint32
@@ -175,7 +177,12 @@ class CEngine:
     def trace(self, buf: bytes) -> list[bytes]:
         """The bytes of every node's output."""
         outputs: list[bytes] = []
-        self._run(np.frombuffer(buf, np.uint8), lambda _, _k, data, n: outputs.append(ctypes.string_at(data, n)))
+
+        def keep(_context: object, _node: int, data: int, size: int) -> int:
+            outputs.append(ctypes.string_at(data, size))
+            return 0
+
+        self._run(np.frombuffer(buf, np.uint8), keep)
         return outputs
 
     def feed(self, rows: Iterable[bytes]) -> np.ndarray:
@@ -198,6 +205,10 @@ class CEngine:
         if missing:
             raise ValueError(f"{missing} rows of the input are missing")
         return self._scores()
+
+    def margin(self) -> int:
+        """The margin of the last answer."""
+        return self._lib.ebnn_margin(ctypes.byref(self.net), self._arena.ctypes.data)
 
     def selftest(self) -> bool:
         """Whether the self-test input gives the scores that the exporter saw."""

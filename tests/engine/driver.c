@@ -67,10 +67,11 @@ static int read_u32(uint32_t *number) {
     return 1;
 }
 
-static void note(void *ctx, uint32_t node, const void *data, uint32_t size) {
+static int note(void *ctx, uint32_t node, const void *data, uint32_t size) {
     trace_t *trace = ctx;
     CHECK(node == trace->count && node < 256);
     trace->crc[trace->count++] = ebnn_crc32(0, data, size);
+    return 0;
 }
 
 static int stop(void *ctx) {
@@ -173,7 +174,8 @@ static void print_run(const case_t *c, uint32_t index, const trace_t *trace) {
     for (uint32_t i = 0; i < c->net.classes; i++) {
         printf(" %ld", (long)ebnn_scores(&c->net, c->arena.bytes)[i]);
     }
-    printf(" best %d\n", ebnn_argmax(&c->net, c->arena.bytes));
+    printf(" best %d", ebnn_argmax(&c->net, c->arena.bytes));
+    printf(" margin %lu\n", (unsigned long)ebnn_margin(&c->net, c->arena.bytes));
 }
 
 // What is the caller's mistake, not the model's, has its own errors.

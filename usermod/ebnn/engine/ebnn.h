@@ -119,6 +119,10 @@ const int32_t *ebnn_scores(const ebnn_t *net, const void *arena);
 // Index of the largest score of the last run, the lowest among equals.
 int ebnn_argmax(const ebnn_t *net, const void *arena);
 
+// Difference of the two highest scores of the last run, UINT32_MAX where there is only one. The answer is sure where
+// this is at least net->margin.
+uint32_t ebnn_margin(const ebnn_t *net, const void *arena);
+
 // Text of label `index` (not terminated) and its length in *length; NULL where there is none.
 const char *ebnn_label(const ebnn_t *net, const void *model, uint32_t index, size_t *length);
 

@@ -240,13 +240,12 @@ static void start_map(ebnn_run_t *run, ebnn_cursor_t *cursor) {
     enter_row(run, cursor);
 }
 
-static void finish_node(const ebnn_run_t *run, const ebnn_job_t *job, uint32_t index) {
+static int finish_node(const ebnn_run_t *run, const ebnn_job_t *job, uint32_t index) {
     if (run->node->flips != 0) {
         run_flips(run, (const uint8_t *)job->model + run->node->flips);
     }
-    if (job->trace != NULL) {
-        job->trace(job->ctx, index, run->out, ebnn_value_size(&run->node->output));
-    }
+    int ends = job->trace != NULL && job->trace(job->ctx, index, run->out, ebnn_value_size(&run->node->output)) != 0;
+    return ends ? EBNN_E_STOPPED : EBNN_OK;
 }
 
 // Run the nodes from one on.
@@ -263,10 +262,12 @@ static int run_nodes(const ebnn_t *net, const ebnn_job_t *job, uint32_t index) {
             start_map(&run, &cursor);
             rc = run_rows(&run, &cursor, run.rows);
         }
+        if (rc == EBNN_OK) {
+            rc = finish_node(&run, job, index);
+        }
         if (rc != EBNN_OK) {
             return rc;
         }
-        finish_node(&run, job, index);
     }
     return EBNN_OK;
 }
@@ -339,8 +340,8 @@ static int feed_map(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed)
         (uint32_t)(run.clean - run.out) };
     memcpy(feed->place, place, sizeof(place));
     if (rc == EBNN_OK && feed->rows == net->input.height) {
-        finish_node(&run, job, 0);
-        rc = run_nodes(net, job, 1);
+        rc = finish_node(&run, job, 0);
+        rc = rc == EBNN_OK ? run_nodes(net, job, 1) : rc;
     }
     return rc;
 }
@@ -380,6 +381,16 @@ int ebnn_argmax(const ebnn_t *net, const void *arena) {
         }
     }
     return (int)best;
+}
+
+uint32_t ebnn_margin(const ebnn_t *net, const void *arena) {
+    const int32_t *scores = ebnn_scores(net, arena);
+    uint32_t best = (uint32_t)ebnn_argmax(net, arena), margin = UINT32_MAX;
+    for (uint32_t i = 0; i < net->classes; i++) {
+        uint32_t less = (uint32_t)scores[best] - (uint32_t)scores[i]; // may pass 31 bits
+        margin = i != best && less < margin ? less : margin;
+    }
+    return margin;
 }
 
 void ebnn_selftest_input(const ebnn_t *net, void *input) {

@@ -1,0 +1,198 @@
+// What MicroPython offers under other names to native modules than to firmware, or not at all.
+#ifndef EBNN_MP_H
+#define EBNN_MP_H
+
+#include <string.h>
+
+#ifdef MICROPY_ENABLE_DYNRUNTIME
+#include "py/dynruntime.h"
+#else
+#include "py/binary.h"
+#include "py/builtin.h"
+#include "py/objstr.h"
+#include "py/objtuple.h"
+#include "py/runtime.h"
+#endif
+
+#ifndef MP_NORETURN // MicroPython before 1.26
+#define MP_NORETURN NORETURN
+#endif
+
+#ifdef MICROPY_ENABLE_DYNRUNTIME
+
+static mp_obj_t import(qstr name) {
+    return mp_import_name(name, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
+}
+
+// The runtime's table has few types. They are looked up in `builtins`, not among the names that the running script sees:
+// there a person may have given the name to anything.
+static const mp_obj_type_t *builtin_type(qstr name) {
+    return MP_OBJ_TO_PTR(mp_load_attr(import(MP_QSTR_builtins), name));
+}
+#define IMPORT_ERROR builtin_type(MP_QSTR_ImportError)
+#define RUNTIME_ERROR builtin_type(MP_QSTR_RuntimeError)
+#define TYPE_ERROR builtin_type(MP_QSTR_TypeError)
+#define VALUE_ERROR builtin_type(MP_QSTR_ValueError)
+
+static void *allocate(size_t size) {
+    void *p = mp_fun_table.realloc_(NULL, size, false);
+    if (p == NULL) {
+        mp_raise_msg(builtin_type(MP_QSTR_MemoryError), "memory allocation failed");
+    }
+    return p;
+}
+
+#define RAISE(type, text) mp_raise_msg(type, text)
+
+#ifdef EBNN_TERSE
+#define RAISE_FORMAT(type, text, ...) mp_raise_msg(type, text)
+#else
+typedef struct {
+    size_t length;
+    char text[120];
+} text_t;
+
+static void add_text(void *data, const char *piece, size_t length) {
+    text_t *text = data;
+    for (; length != 0 && text->length < sizeof(text->text); length--) {
+        text->text[text->length++] = *piece++;
+    }
+}
+
+static MP_NORETURN void raise_format(const mp_obj_type_t *type, const char *format, ...) {
+    text_t text;
+    text.length = 0;
+    mp_print_t print = { &text, add_text };
+    va_list values;
+    va_start(values, format);
+    mp_vprintf(&print, format, values);
+    va_end(values);
+    mp_raise_type_arg(type, mp_obj_new_str(text.text, text.length));
+}
+#define RAISE_FORMAT(type, ...) raise_format(type, __VA_ARGS__)
+#endif
+
+// A native module cannot catch exceptions; the function of natmod/ebnn_guard.py does it, and gives them as results.
+static mp_obj_t find_guard(void) {
+    return mp_load_attr(import(MP_QSTR_ebnn), MP_QSTR__guard);
+}
+
+static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
+    return mp_binary_op(MP_BINARY_OP_EXCEPTION_MATCH, obj, MP_OBJ_FROM_PTR(type)) == mp_const_true;
+}
+
+static mp_obj_t call_guard(mp_obj_t guard, mp_obj_t function, mp_obj_t args, mp_obj_t *error) {
+    mp_obj_t pair[2] = { function, args };
+    mp_obj_t result = mp_call_function_n_kw(guard, 2, 0, pair);
+    if (result != mp_const_none && is_error(result, builtin_type(MP_QSTR_BaseException))) {
+        *error = result;
+    }
+    return result;
+}
+
+static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t *error) {
+    return call_guard(guard, function, mp_const_empty_tuple, error);
+}
+
+static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
+    mp_obj_t text = MP_OBJ_NEW_QSTR(name);
+    mp_obj_t import = mp_load_attr(import(MP_QSTR_builtins), MP_QSTR___import__);
+    return call_guard(find_guard(), import, mp_obj_new_tuple(1, &text), error);
+}
+
+static mp_obj_t loaded_modules(void) {
+    return mp_load_attr(import(MP_QSTR_sys), MP_QSTR_modules);
+}
+
+// What sys.modules has under a name, or None.
+static mp_obj_t find_loaded(mp_obj_t name) {
+    return mp_call_function_n_kw(mp_load_attr(loaded_modules(), MP_QSTR_get), 1, 0, &name);
+}
+
+// Whether something is pending cannot be seen from here.
+static bool run_pending(mp_obj_t guard, mp_obj_t *error) {
+    call_guard(guard, mp_const_none, mp_const_none, error);
+    return true;
+}
+
+#else
+
+#define IMPORT_ERROR (&mp_type_ImportError)
+#define RUNTIME_ERROR (&mp_type_RuntimeError)
+#define TYPE_ERROR (&mp_type_TypeError)
+#define VALUE_ERROR (&mp_type_ValueError)
+
+#define allocate(size) m_malloc(size)
+
+#define RAISE(type, text) mp_raise_msg(type, MP_ERROR_TEXT(text))
+#define RAISE_FORMAT(type, text, ...) mp_raise_msg_varg(type, MP_ERROR_TEXT(text), __VA_ARGS__)
+
+static mp_obj_t find_guard(void) {
+    return mp_const_none;
+}
+
+static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
+    return mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(mp_obj_get_type(obj)), MP_OBJ_FROM_PTR(type));
+}
+
+// Call a function without arguments. An exception comes back in *error: if it passed through the engine, the model would
+// stay busy.
+static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t *error) {
+    (void)guard;
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) != 0) {
+        *error = MP_OBJ_FROM_PTR(nlr.ret_val);
+        return mp_const_none;
+    }
+    mp_obj_t result = mp_call_function_0(function);
+    nlr_pop();
+    return result;
+}
+
+static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) != 0) {
+        *error = MP_OBJ_FROM_PTR(nlr.ret_val);
+        return mp_const_none;
+    }
+    mp_obj_t module = mp_import_name(name, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
+    nlr_pop();
+    return module;
+}
+
+static mp_obj_t loaded_modules(void) {
+    return MP_OBJ_FROM_PTR(&MP_STATE_VM(mp_loaded_modules_dict));
+}
+
+// What sys.modules has under a name, or None.
+static mp_obj_t find_loaded(mp_obj_t name) {
+    mp_map_elem_t *found = mp_map_lookup(mp_obj_dict_get_map(loaded_modules()), name, MP_MAP_LOOKUP);
+    return found == NULL ? mp_const_none : found->value;
+}
+
+// Ctrl-C and scheduled callbacks; whether there were any.
+static bool run_pending(mp_obj_t guard, mp_obj_t *error) {
+    (void)guard;
+    bool is_pending = MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL;
+#if MICROPY_ENABLE_SCHEDULER
+    is_pending = is_pending || MP_STATE_VM(sched_state) == MP_SCHED_PENDING;
+#endif
+#if MICROPY_ENABLE_VM_ABORT
+    is_pending = is_pending || MP_STATE_VM(vm_abort);
+#endif
+    nlr_buf_t nlr;
+    if (!is_pending) {
+        return false;
+    }
+    if (nlr_push(&nlr) != 0) {
+        *error = MP_OBJ_FROM_PTR(nlr.ret_val);
+    } else {
+        mp_handle_pending(true);
+        nlr_pop();
+    }
+    return true;
+}
+
+#endif
+
+#endif
