@@ -11,7 +11,7 @@ from ebnn.cengine import CEngine
 from ebnn.format import decode, encode
 from ebnn.geometry import Value
 from ebnn.plan import Fit, make_plan
-from ebnn.sim import Simulator
+from ebnn.sim import Simulator, margins
 from vectors import Case, Run, show
 
 
@@ -21,7 +21,8 @@ def simulate(case: Case) -> list[Run]:
     runs = []
     for run in case.runs:
         outputs = [show(output) for output in simulator.trace(run.data)]
-        runs.append(Run(run.data, outputs, simulator.scores(run.data).tolist(), simulator.infer(run.data)))
+        scores = simulator.scores(run.data)
+        runs.append(Run(run.data, outputs, scores.tolist(), simulator.infer(run.data), int(margins(scores))))
     return runs
 
 
@@ -39,7 +40,7 @@ def run_engine(case: Case) -> list[Run]:
     for run in case.runs:
         outputs = [show(output) for output in engine.trace(run.data)]
         scores = engine.scores(run.data)
-        runs.append(Run(run.data, outputs, scores.tolist(), engine_argmax(engine)))
+        runs.append(Run(run.data, outputs, scores.tolist(), engine_argmax(engine), engine.margin()))
     return runs
 
 

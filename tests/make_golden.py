@@ -167,6 +167,9 @@ def dense() -> Iterator[Named]:
     yield "dense_u8_scores", "scores right from bytes", Network(Value(0, (4, 8, 1), "u8"), (node,))
     same = dense_node("dense_u8_scores", 0, np.ones((4, 2, 2, 1), int), offsets=np.array([0, 7, 7, 7]))
     yield "prediction_tie", "the lowest index among equal scores", Network(Value(0, (2, 2, 1), "u8"), (same,))
+    most = (1 << 31) - 6
+    far = dense_node("dense_scores", 0, hand.signs(3, 2, 2, 1), offsets=np.array([-most, most, 1 - most]))
+    yield "margin_beyond_int32", "scores almost 2^32 apart", Network(Value(0, (2, 2, 1), "bits"), (far,))
     one = dense_node("dense_scores", 0, hand.signs(1, 1, 1, 1), offsets=np.array([-3]))
     yield "smallest", "one bit in, one score out", Network(Value(0, (1, 1, 1), "bits"), (one,))
 

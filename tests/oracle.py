@@ -297,6 +297,12 @@ def predict(scores: list) -> int:
     return best
 
 
+def margin_of(scores: list) -> int:
+    """The highest score minus the one that is highest without it; 2^32 - 1 where there is no other."""
+    falling = sorted(scores, reverse=True)
+    return falling[0] - falling[1] if len(falling) > 1 else 4294967295
+
+
 def selftest_input(model: Model) -> bytes:
     """The pseudo-random input of SPEC section 6."""
     height, width, channels = model.shapes[0]

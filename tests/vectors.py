@@ -9,6 +9,7 @@ Text, one file a case (``tests/golden/*.txt``); hex may break over indented line
     node 1 conv_bits crc 01234567 of 260  ... or, where long, their CRC-32 and length
     scores 1 -2 3
     prediction 2
+    margin 5
 
 An ``input`` opens a run; a case has one or more.
 """
@@ -30,12 +31,13 @@ WIDTH = 96  # hex digits a line
 
 @dataclass
 class Run:
-    """One input with every node's output as text (see ``show``), scores and prediction."""
+    """One input with every node's output as text (see ``show``), scores, prediction and its margin."""
 
     data: bytes
     nodes: list[str] = field(default_factory=list)
     scores: list[int] = field(default_factory=list)
     prediction: int = 0
+    margin: int = 0
 
 
 @dataclass
@@ -71,7 +73,8 @@ def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed:
     for data in inputs:
         outputs = oracle.trace(model, data)
         scores = oracle.scores_of(outputs[-1])
-        runs.append(Run(data, [show(output) for output in outputs], scores, oracle.predict(scores)))
+        shown = [show(output) for output in outputs]
+        runs.append(Run(data, shown, scores, oracle.predict(scores), oracle.margin_of(scores)))
     return Case(name, note, blob, [node.name for node in model.nodes], runs)
 
 
@@ -113,7 +116,7 @@ def to_text(case: Case) -> str:
         lines += ["", _wrapped("input", run.data.hex())]
         for index, (name, shown) in enumerate(zip(case.operators, run.nodes, strict=True)):
             lines.append(_wrapped(f"node {index} {name}", shown))
-        lines += ["scores " + " ".join(map(str, run.scores)), f"prediction {run.prediction}"]
+        lines += ["scores " + " ".join(map(str, run.scores)), f"prediction {run.prediction}", f"margin {run.margin}"]
     return "\n".join(lines) + "\n"
 
 
@@ -137,6 +140,8 @@ def from_text(name: str, text: str) -> Case:
             case.runs[-1].scores = [int(score) for score in rest.split()]
         elif key == "prediction":
             case.runs[-1].prediction = int(rest)
+        elif key == "margin":
+            case.runs[-1].margin = int(rest)
     return case
 
 

@@ -45,6 +45,14 @@ def selftest_input(value: Value, seed: int) -> np.ndarray:
     return (states >> shift).astype(kind).reshape(1, *value.shape)
 
 
+def margins(scores: np.ndarray) -> np.ndarray:
+    """The predictions' margins, int64 (...), of scores int32 (..., K): docs/SPEC.md, section 2."""
+    if scores.shape[-1] == 1:
+        return np.full(scores.shape[:-1], (1 << 32) - 1)
+    top = np.partition(scores.astype(np.int64), -2)
+    return top[..., -1] - top[..., -2]
+
+
 class Simulator:
     """Runs a network as the device does.
 

@@ -52,7 +52,7 @@ def expected_lines(cases: list[Case]) -> list[str]:
 
 def _run_text(run: Run) -> str:
     crcs = " ".join(_crc_text(shown) for shown in run.nodes)
-    return f"nodes {crcs} scores {' '.join(map(str, run.scores))} best {run.prediction}"
+    return f"nodes {crcs} scores {' '.join(map(str, run.scores))} best {run.prediction} margin {run.margin}"
 
 
 def _crc_text(shown: str) -> str:
