@@ -309,10 +309,10 @@ TILES = (
     Mutation(
         "filters behind 32 read the first sums",
         LANES,
-        "EBNN_LANES_TILE_BYTES / 4 + SUMS * filter",
+        "EBNN_LANES_TILE_BYTES / 4 + LANES_SUMS * filter",
         "EBNN_LANES_TILE_BYTES / 4",
     ),
-    Mutation("filters behind 16 read the first sums", LANES, "filter_hits(sums + 16 * SUMS)", "filter_hits(sums)"),
+    Mutation("filters behind 16 read the first sums", LANES, "filter_hits(sums + 16 * LANES_SUMS)", "filter_hits(sums)"),
     Mutation("table of the first word only", LANES, "lanes.table + i * TABLE_WORDS", "lanes.table"),
     Mutation("weights of the first chunk only", LANES, "lanes->run->weights + 4 * word", "lanes->run->weights"),
     Mutation(
@@ -353,7 +353,7 @@ TILES = (
     Mutation("hits of the other position", BYTES, ">> (i & 1 ? 16 : 0)", ">> (i & 1 ? 0 : 16)"),
     Mutation("filters behind 16 over the first ones", BYTES, "(16 - some) << half", "(16 - some)"),
     Mutation("fewer than 16 filters not moved down", BYTES, ">> (16 - some)", ">> 0"),
-    Mutation("filters behind 32 read the first sums", BYTES, "run->scratch + SUMS * filter;", "run->scratch;"),
+    Mutation("filters behind 32 read the first sums", BYTES, "run->scratch + BYTES_SUMS * filter;", "run->scratch;"),
     Mutation("sum of the last group only", BYTES, "bytes->run->own[0] += table", "bytes->run->own[0] = table"),
     Mutation("sum of a pattern", BYTES, "own[1] += table[2 * 15 + 1]", "own[1] += table[2 * 14 + 1]"),
     Mutation(
@@ -386,7 +386,7 @@ TILES = (
     Mutation("weights of the first byte only", BYTES, "bytes->run->weights + group / 2", "bytes->run->weights"),
     Mutation("weights of the next filter too early", BYTES, ".next = 4 * node->row_words", ".next = 4"),
     Mutation(
-        "taps overwritten before they are read", BYTES, "bytes.table + (GROUP_WORDS - 4 * SUMS) * step", "bytes.table"
+        "taps overwritten before they are read", BYTES, "bytes.table + (GROUP_WORDS - 4 * BYTES_SUMS) * step", "bytes.table"
     ),
     Mutation(
         "table for four groups where there is room for one",

@@ -20,14 +20,14 @@
 
 #ifdef MICROPY_ENABLE_DYNRUNTIME
 
-static mp_obj_t import(qstr name) {
+static mp_obj_t import_module(qstr name) {
     return mp_import_name(name, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
 }
 
 // The runtime's table has few types. They are looked up in `builtins`, not among the names that the running script sees:
 // there a person may have given the name to anything.
 static const mp_obj_type_t *builtin_type(qstr name) {
-    return MP_OBJ_TO_PTR(mp_load_attr(import(MP_QSTR_builtins), name));
+    return MP_OBJ_TO_PTR(mp_load_attr(import_module(MP_QSTR_builtins), name));
 }
 #define IMPORT_ERROR builtin_type(MP_QSTR_ImportError)
 #define RUNTIME_ERROR builtin_type(MP_QSTR_RuntimeError)
@@ -74,7 +74,7 @@ static MP_NORETURN void raise_format(const mp_obj_type_t *type, const char *form
 
 // A native module cannot catch exceptions; the function of natmod/ebnn_guard.py does it, and gives them as results.
 static mp_obj_t find_guard(void) {
-    return mp_load_attr(import(MP_QSTR_ebnn), MP_QSTR__guard);
+    return mp_load_attr(import_module(MP_QSTR_ebnn), MP_QSTR__guard);
 }
 
 static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
@@ -96,12 +96,12 @@ static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t *error)
 
 static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
     mp_obj_t text = MP_OBJ_NEW_QSTR(name);
-    mp_obj_t import = mp_load_attr(import(MP_QSTR_builtins), MP_QSTR___import__);
-    return call_guard(find_guard(), import, mp_obj_new_tuple(1, &text), error);
+    mp_obj_t function = mp_load_attr(import_module(MP_QSTR_builtins), MP_QSTR___import__);
+    return call_guard(find_guard(), function, mp_obj_new_tuple(1, &text), error);
 }
 
 static mp_obj_t loaded_modules(void) {
-    return mp_load_attr(import(MP_QSTR_sys), MP_QSTR_modules);
+    return mp_load_attr(import_module(MP_QSTR_sys), MP_QSTR_modules);
 }
 
 // What sys.modules has under a name, or None.

@@ -6,7 +6,7 @@
     #by " r0, r5, #" #shift "\n ands r0, r6\n adds r0, r4\n ldm r0, {r0, r1}\n" \
         "adds r2, r0\n adds r3, r1\n"
 
-static void add_filters(const ebnn_chunk_t *chunk) {
+static void add_byte_filters(const ebnn_chunk_t *chunk) {
     register const void *p __asm__("r0") = chunk;
     // clang-format off
     __asm__ volatile(
@@ -25,3 +25,4 @@ static void add_filters(const ebnn_chunk_t *chunk) {
         : "r1", "r2", "r3", "r4", "r5", "r6", "r12", "cc", "memory");
     // clang-format on
 }
+#undef LOOK_UP

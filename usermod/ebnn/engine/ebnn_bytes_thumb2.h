@@ -6,7 +6,7 @@
     "ldrd %[x], %[y], [%[x], #" #offset "]\n" \
     "add %[a0], %[a0], %[x]\n add %[a1], %[a1], %[y]\n"
 
-static inline void add_filters(const ebnn_chunk_t *chunk) {
+static inline void add_byte_filters(const ebnn_chunk_t *chunk) {
     const void *w = chunk->weights;
     uint32_t *sums = chunk->sums, bits, a0, a1, x, y;
     // clang-format off
@@ -22,3 +22,4 @@ static inline void add_filters(const ebnn_chunk_t *chunk) {
         : "cc", "memory");
     // clang-format on
 }
+#undef LOOK_UP

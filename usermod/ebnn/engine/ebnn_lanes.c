@@ -9,16 +9,16 @@
 
 #ifdef EBNN_WITH_LANES
 
-#define TILE (EBNN_LANES_TILE)
+#define LANES_TILE (EBNN_LANES_TILE)
 #define TABLE_WORDS (EBNN_LANES_TABLE_BYTES / 4) // 8 groups of four bits, 16 patterns, 2 words
-#define SUMS (EBNN_LANES_SUM_BYTES / 4) // words of sums of a filter: 16 lanes of 16 bits
+#define LANES_SUMS (EBNN_LANES_SUM_BYTES / 4) // words of sums of a filter: 16 lanes of 16 bits
 
 typedef struct {
     const ebnn_run_t *run;
-    uint32_t *words; // TILE words: one word of the patch at each position; at the end TILE rows of bits
-    int32_t *places; // TILE words: where each position's patch starts in the input, in bytes
-    uint32_t *sums; // SUMS words a filter
-    uint32_t *patches; // TILE patches, where a pixel is smaller than a word
+    uint32_t *words; // LANES_TILE words: one word of the patch at each position; at the end LANES_TILE rows of bits
+    int32_t *places; // LANES_TILE words: where each position's patch starts in the input, in bytes
+    uint32_t *sums; // LANES_SUMS words a filter
+    uint32_t *patches; // LANES_TILE patches, where a pixel is smaller than a word
     uint32_t *table; // TABLE_WORDS a word of the chunk
     ebnn_origin_t origin; // of the first position
     int32_t top, left, bottom, right; // what the first taps of all positions keep within
@@ -27,10 +27,10 @@ typedef struct {
 } lanes_t;
 
 // Where position i is among the nibbles; thus hits come out in the order of the map (filter_hits). Its own inverse.
-static const uint8_t slots[TILE] = { 0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15 };
+static const uint8_t slots[LANES_TILE] = { 0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15 };
 
 static uint32_t patch_words(const ebnn_node_t *node) {
-    return node->word_pixels ? 0 : TILE * node->row_words;
+    return node->word_pixels ? 0 : LANES_TILE * node->row_words;
 }
 
 static uint32_t fixed_bytes(const ebnn_node_t *node) {
@@ -53,7 +53,7 @@ static uint32_t border_word(const ebnn_run_t *run, uint32_t part) {
 }
 
 // The next word of every patch where one of them may lie outside of the input.
-static void fetch_with_border(const lanes_t *lanes, int32_t place) {
+static void fetch_lanes_with_border(const lanes_t *lanes, int32_t place) {
     const ebnn_run_t *run = lanes->run;
     uint32_t border = border_word(run, lanes->part);
     ebnn_origin_t origin = lanes->origin;
@@ -75,12 +75,12 @@ static void fetch_from_map(lanes_t *lanes) {
         const uint8_t *input = run->input + place;
         const int32_t *places = lanes->places;
 #define FETCH(i) (to[i] = ebnn_swap(*(const uint32_t *)(const void *)(input + places[i])))
-        for (uint32_t *to = lanes->words, *end = to + TILE; to != end; to += 8, places += 8) {
+        for (uint32_t *to = lanes->words, *end = to + LANES_TILE; to != end; to += 8, places += 8) {
             FETCH(0), FETCH(1), FETCH(2), FETCH(3), FETCH(4), FETCH(5), FETCH(6), FETCH(7);
         }
 #undef FETCH
     } else {
-        fetch_with_border(lanes, place);
+        fetch_lanes_with_border(lanes, place);
     }
     if (++lanes->part == run->in_stride / 32) {
         lanes->part = 0;
@@ -98,7 +98,7 @@ static void fetch_words(lanes_t *lanes) {
     }
     uint32_t words = lanes->run->node->row_words;
     const uint32_t *patch = lanes->patches + lanes->word++;
-    for (uint32_t i = 0; i < TILE; i++, patch += words) {
+    for (uint32_t i = 0; i < LANES_TILE; i++, patch += words) {
         lanes->words[i] = ebnn_swap(*patch);
     }
 }
@@ -129,8 +129,8 @@ static inline ebnn_steps_t group_steps(uint32_t v) {
     return steps;
 }
 
-static void build_table(uint32_t *table, uint32_t *words) {
-    for (uint32_t *half = words; half != words + TILE; half += 8) {
+static void build_lane_table(uint32_t *table, uint32_t *words) {
+    for (uint32_t *half = words; half != words + LANES_TILE; half += 8) {
         transpose_nibbles(half);
     }
     for (uint32_t group = 0; group < 8; group++, table += 32) {
@@ -178,10 +178,10 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
 #if defined(__thumb__) && !defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_lanes_thumb1.h"
 #else
-static inline void add_filters(const ebnn_chunk_t *chunk) {
+static inline void add_lane_filters(const ebnn_chunk_t *chunk) {
     const uint32_t *w = chunk->weights, *table = chunk->table, *end = chunk->end;
     uint32_t row = (uint32_t)(end - table) / TABLE_WORDS + chunk->next / 4;
-    for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += SUMS, w += row) {
+    for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += LANES_SUMS, w += row) {
         add_filter(w, table, end, sums);
     }
 }
@@ -195,10 +195,10 @@ static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
         .table = lanes->table,
         .end = lanes->table + words * TABLE_WORDS,
         .sums = lanes->sums,
-        .last = lanes->sums + SUMS * node->filters,
+        .last = lanes->sums + LANES_SUMS * node->filters,
         .next = 4 * (node->row_words - words),
     };
-    add_filters(&chunk);
+    add_lane_filters(&chunk);
 }
 
 // Hits of a filter at the positions of the tile: bits k and k + 8 for the two lanes of word k of its sums.
@@ -222,11 +222,11 @@ static void transpose_bits(uint32_t *w) {
 
 const uint32_t *ebnn_lanes_hits(const ebnn_run_t *run, uint32_t filter) {
     uint32_t *rows = (uint32_t *)(void *)run->scratch, filters = ebnn_block(run->node->filters, filter);
-    const uint32_t *sums = rows + EBNN_LANES_TILE_BYTES / 4 + SUMS * filter;
-    for (uint32_t f = 0; f < 16; f++, sums += SUMS) {
+    const uint32_t *sums = rows + EBNN_LANES_TILE_BYTES / 4 + LANES_SUMS * filter;
+    for (uint32_t f = 0; f < 16; f++, sums += LANES_SUMS) {
         rows[f] = f < filters ? filter_hits(sums) : 0;
         if (f + 16 < filters) {
-            rows[f] |= filter_hits(sums + 16 * SUMS) << 16;
+            rows[f] |= filter_hits(sums + 16 * LANES_SUMS) << 16;
         }
     }
     transpose_bits(rows);
@@ -241,19 +241,19 @@ static void start_sums(const lanes_t *lanes) {
         int32_t most = (taps - ebnn_threshold(lanes->run, f)) >> 1; // mismatches with which it hits
         uint32_t start = (uint32_t)(0x7fff - most) * 0x10001UL;
         to[0] = to[1] = to[2] = to[3] = to[4] = to[5] = to[6] = to[7] = start;
-        to += SUMS;
+        to += LANES_SUMS;
     }
 }
 
 // Where the patches start, and the patches themselves where pixels are smaller than words. Nibbles of no position do as
 // the first one does.
-static void start_tile(lanes_t *lanes) {
+static void start_lanes(lanes_t *lanes) {
     const ebnn_run_t *run = lanes->run;
     ebnn_origin_t origin = lanes->origin;
     uint32_t words = run->node->row_words;
     lanes->top = origin.y;
     lanes->left = lanes->right = origin.x;
-    for (uint32_t i = 0; i < TILE; i++) {
+    for (uint32_t i = 0; i < LANES_TILE; i++) {
         if (i == lanes->count) {
             origin = lanes->origin;
         }
@@ -280,7 +280,7 @@ void ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t
     lanes_t lanes = {
         .run = run,
         .words = words,
-        .places = (int32_t *)(void *)(words + TILE),
+        .places = (int32_t *)(void *)(words + LANES_TILE),
         .sums = words + EBNN_LANES_TILE_BYTES / 4,
         .table = words + fixed_bytes(node) / 4,
         .origin = ebnn_origin(run, cursor),
@@ -288,12 +288,12 @@ void ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t
     };
     lanes.patches = patch_words(node) == 0 ? NULL : lanes.table - patch_words(node);
     chunk = chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX;
-    start_tile(&lanes);
+    start_lanes(&lanes);
     for (uint32_t word = 0; word < node->row_words; word += chunk) {
         uint32_t part = node->row_words - word < chunk ? node->row_words - word : chunk;
         for (uint32_t i = 0; i < part; i++) {
             fetch_words(&lanes);
-            build_table(lanes.table + i * TABLE_WORDS, lanes.words);
+            build_lane_table(lanes.table + i * TABLE_WORDS, lanes.words);
         }
         add_chunk(&lanes, word, part);
     }

@@ -16,7 +16,7 @@
     "ldr r0, [r4]\n ldr r1, [r4, #4]\n mov r2, r6\n mov r3, " #a "\n ands r2, r3\n" \
     "eors r3, r2\n lsrs r3, #8\n adds r0, r2\n adds r1, r3\n stm r4!, {r0, r1}\n"
 
-static void add_filters(const ebnn_chunk_t *chunk) {
+static void add_lane_filters(const ebnn_chunk_t *chunk) {
     register const void *p __asm__("r0") = chunk;
     // clang-format off
     __asm__ volatile(
@@ -41,3 +41,8 @@ static void add_filters(const ebnn_chunk_t *chunk) {
         : "r1", "r2", "r3", "r4", "r5", "r6", "r12", "cc", "memory");
     // clang-format on
 }
+#undef ADD
+#undef FIND
+#undef FIRST
+#undef NEXT
+#undef WIDEN

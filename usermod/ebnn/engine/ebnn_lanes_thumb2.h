@@ -48,3 +48,8 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
         : "memory");
     // clang-format on
 }
+#undef ADD
+#undef ENTRY
+#undef FIRST
+#undef NEXT
+#undef WIDEN
