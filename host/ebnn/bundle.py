@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ebnn.errors import ExportError
+from ebnn.errors import ConfigError, ExportError
 from ebnn.files import write_atomic
 from ebnn.format import NO_USE, SelfTest, Use, decode, encode
 from ebnn.freeze import render_header, render_module
@@ -66,11 +66,33 @@ def write_bundle(
     folder = Path(folder)
     blob = build_model(network, fit, use)
     if metrics is not None:
-        write_atomic(folder / METRICS_FILE, json.dumps(dict(metrics), indent=2) + "\n")
+        write_metrics(metrics, folder)
     if config is not None:
         write_atomic(folder / CONFIG_FILE, config)
     write_model(blob, folder)
     return blob
+
+
+def read_metrics(path: Path) -> dict | None:
+    """A metrics.json that is there.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: is damaged ({error}): remove it to export without figures") from None
+    if not isinstance(measured, dict):
+        raise ConfigError(f"{path}: is not a JSON object: remove it to export without figures")
+    return measured
+
+
+def write_metrics(metrics: Mapping, folder: Path) -> None:
+    """Write metrics.json into ``folder``."""
+    write_atomic(folder / METRICS_FILE, json.dumps(dict(metrics), indent=2) + "\n")
 
 
 def write_model(blob: bytes, folder: str | Path) -> None:

@@ -26,7 +26,8 @@ def describe(model: Model) -> dict:
     The sizes are those of the file that ``format.encode`` writes.
 
     Returns:
-        A dict with ``format`` ("major.minor"), ``input`` (shape, dtype, bytes), ``feed`` (``row_bytes`` at once,
+        A dict with ``format`` ("major.minor"), ``input`` (shape, dtype, bytes), ``margin`` (of a sure answer; 0: none
+        is calibrated), ``prepare`` (``prepare.Preparation`` as text, or None), ``feed`` (``row_bytes`` at once,
         ``window_rows`` and ``window_bytes`` that are kept, where the input comes row by row), ``labels``, ``selftest``
         (seed, crc), ``layers`` and ``totals``. A layer has its geometry, the engine's ``kernel`` for
         it (``plan.kernel_name``), the number of ``weights``, ``bytes``
@@ -43,6 +44,8 @@ def describe(model: Model) -> dict:
         "format": f"{ops.FORMAT_MAJOR}.{ops.FORMAT_MINOR}",
         "input": {**_value(network.input), "bytes": value_bytes(network.input)},
         "feed": _feed(network),
+        "margin": model.use.margin,
+        "prepare": None if model.use.preparation is None else str(model.use.preparation),
         "labels": list(network.labels),
         "selftest": {"seed": model.selftest.seed, "crc": model.selftest.crc},
         "layers": layers,
@@ -231,7 +234,8 @@ def render_text(facts: dict) -> str:
 
 
 def summary(facts: dict) -> str:
-    """Format, size, input, memory, labels: a line each."""
+    """Format, size, input, memory, use, labels: a line each."""
+    sure = f"from a margin of {facts['margin']:,} on" if facts["margin"] else "no margin is calibrated (ebnn calibrate)"
     totals, source, feed = facts["totals"], facts["input"], facts["feed"]
     names = ", ".join(plain(name) for name in facts["labels"]) or "none"
     return "\n".join(
@@ -242,6 +246,8 @@ def summary(facts: dict) -> str:
             f"input   {_shape(source)}, {source['bytes']:,} bytes, which stay with the caller",
             f"feed    row by row ({feed['row_bytes']:,} bytes) it takes {feed['window_bytes']:,} bytes instead",
             f"arena   {totals['arena_bytes']:,} bytes: all memory that changes during a run",
+            f"prepare {facts['prepare'] or 'nothing is recorded of how a picture becomes the input'}",
+            f"sure    {sure}",
             f"labels  {names}",
         ]
     )

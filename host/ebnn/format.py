@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ebnn import bits, ops
-from ebnn.errors import ModelError
+from ebnn.errors import ConfigError, ModelError
 from ebnn.geometry import (
     Geometry,
     Value,
@@ -74,7 +74,13 @@ def model_crc(blob: bytes) -> int:
 
 
 def encode(network: Network, selftest: SelfTest, plan: Plan | None = None, use: Use = NO_USE) -> bytes:
-    """The model file of a network; ``plan`` is made where none is given."""
+    """The model file of a network; ``plan`` is made where none is given.
+
+    Raises:
+        ConfigError: the input cannot be prepared as ``use`` says.
+    """
+    if use.preparation is not None:
+        use.preparation.check(network.input.dtype, network.input.shape[2])
     plan = plan or make_plan(network)
     start = ops.HEADER_SIZE + ops.RECORD_SIZE * len(network.nodes)
     records, blobs = [], []
@@ -295,7 +301,7 @@ class _Reader:
     def _use(self, margin: int, prepare: int, threshold: int, reserved: int) -> Use:
         try:
             preparation = from_code(prepare, threshold, self.input.dtype, self.input.shape[2])
-        except ValueError as error:
+        except ConfigError as error:
             raise refuse("HEADER", str(error)) from None
         if reserved != 0:
             raise refuse("HEADER")

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 import make_golden
-from ebnn import cli, read_model
+from ebnn import Simulator, cli, read_model
+from ebnn.calibrate import measure
 from ebnn.files import repo_root
-from ebnn.format import version_text
+from ebnn.format import Use, version_text
 from ebnn.plan import Limit, make_plan
+from ebnn.prepare import Preparation
+from ebnn.train.data import Dataset, load
 
 
 @pytest.fixture
@@ -26,7 +29,8 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_every_verb_has_a_help(capsys: pytest.CaptureFixture) -> None:
-    for verb in ("train", "info", "export", "eval", "firmware", "flash", "repl", "bench", "doctor", "demo"):
+    models = ("info", "export", "calibrate", "eval")
+    for verb in ("train", *models, "firmware", "flash", "repl", "bench", "doctor", "demo"):
         with pytest.raises(SystemExit) as ended:
             cli.main([verb, "--help"])
         assert ended.value.code == 0
@@ -34,7 +38,8 @@ def test_every_verb_has_a_help(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture) -> None:
-    for arguments in ([], ["nonsense"], ["info"], ["eval", "x", "--engine", "fpga"], ["eval", "x", "--limit", "0"]):
+    wrong = ["info", "nonsense", "eval x --engine fpga", "eval x --limit 0", "calibrate x --sure 1.1"]
+    for arguments in ([], *map(str.split, [*wrong, "export x --out y --prepare invert"])):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 2
@@ -108,6 +113,18 @@ def test_a_limit_of_the_arena(model: Path, tmp_path: Path, capsys: pytest.Captur
         cli.main(["export", str(model), "--out", str(out), "--arena", str(most), "--fit", "fast"])
 
 
+def test_export_records_a_preparation(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out, before = tmp_path / "out", read_model(model)
+    assert cli.main(["export", str(model), "--out", str(out), "--prepare", "nearest,invert"]) == 0
+    after = read_model(out / "model.ebnn")
+    assert after.use == Use(0, Preparation("nearest", True)) and after.plan == before.plan
+    assert cli.main(["info", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "\nprepare nearest,invert\n" in said and "\nsure    no margin is calibrated (ebnn calibrate)\n" in said
+    assert cli.main(["export", str(model), "--out", str(out), "--prepare", "average,threshold=3"]) == 1
+    assert "preparation average,threshold=3: an input of bytes has no threshold" in capsys.readouterr().err
+
+
 def test_export_of_a_model_file(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert cli.main(["export", str(model), "--out", str(out)]) == 0
@@ -131,11 +148,41 @@ def test_training_evaluation_and_a_second_export(tmp_path: Path, capsys: pytest.
     assert metrics["model_bytes"] == len((run / "model.ebnn").read_bytes())
     for engine in ("sim", "c"):
         assert cli.main(["eval", str(run), "--dataset", str(tmp_path / "own.npz"), "--engine", engine, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["accuracy"] == metrics["test_accuracy"]
+        said = json.loads(capsys.readouterr().out)
+        assert said["accuracy"] == metrics["test_accuracy"] and said["margin"] == metrics["margin"]
     assert cli.main(["export", str(run), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "model.ebnn").read_bytes() == (run / "model.ebnn").read_bytes()
     assert cli.main([*train, "--out", str(run), "--set", "nonsense=1"]) == 1
     assert "nonsense" in capsys.readouterr().err
+
+
+def test_calibration(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 460)
+    images = (rng.integers(0, 200, (460, 6, 6)) + 25 * labels[:, None, None]).astype(np.uint8)
+    data, run, out = tmp_path / "own.npz", tmp_path / "run", tmp_path / "out"
+    np.savez(data, x_train=images[:400], y_train=labels[:400], x_test=images[400:], y_test=labels[400:])
+    source = ["--dataset", str(data)]
+    train = ["train", *source, "--arch", "6c3-2", "--epochs", "2", "--set", "batch=16", "--out", str(run)]
+    assert cli.main([*train, "--sure", "0", "--prepare", "average"]) == 0
+    assert read_model(run / "model.ebnn").use == Use(0, Preparation("average"))
+    capsys.readouterr()
+    assert cli.main(["eval", str(run), *source]) == 0 and "sure" not in capsys.readouterr().out
+    assert cli.main(["calibrate", str(run), *source, "--sure", "0.9", "--out", str(out)]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    model = read_model(out / "model.ebnn")
+    assert model.use == Use(metrics["margin"], Preparation("average")) and metrics["margin"] >= 1
+    # One in ten of the training images is held out; what is recorded holds for them.
+    assert metrics["held_out_images"] == 40 and metrics["sure_wanted"] == 0.9 <= metrics["held_out_sure_accuracy"]
+    held_out = Dataset.split(load(str(data)))[1]
+    found = measure(Simulator(model.network).run(images[held_out][..., None]), labels[held_out], metrics["margin"])
+    assert (found.coverage, found.accuracy) == (metrics["held_out_coverage"], metrics["held_out_sure_accuracy"])
+    capsys.readouterr()
+    assert cli.main(["eval", str(out), *source]) == 0
+    found = measure(Simulator(model.network).run(images[400:, :, :, None]), labels[400:], metrics["margin"])
+    assert capsys.readouterr().out.splitlines()[1] == str(found)
+    assert cli.main(["info", str(out)]) == 0
+    assert f"\nsure    from a margin of {metrics['margin']} on\n" in capsys.readouterr().out
 
 
 def test_a_model_and_data_of_different_shapes(model: Path, capsys: pytest.CaptureFixture) -> None:

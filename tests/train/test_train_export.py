@@ -13,7 +13,10 @@ import pytest
 
 import ebnn
 from ebnn.bundle import build_model
+from ebnn.calibrate import DEFAULT_SURE
 from ebnn.errors import ConfigError, ExportError
+from ebnn.format import Use
+from ebnn.prepare import Preparation
 from ebnn.train import (
     BatchNorm,
     BinaryConv2D,
@@ -31,7 +34,7 @@ from ebnn.train import (
 )
 from ebnn.train.lower import lower
 from ebnn.train.recipes import RECIPES
-from ebnn.train.runs import export_run, load_run, read_log, train_and_export
+from ebnn.train.runs import Wish, export_run, load_run, read_log, train_and_export
 
 F = chainer.functions
 
@@ -234,6 +237,33 @@ def test_run_exported_again_gives_the_same_bytes(finished: tuple, tmp_path: Path
     assert blob == (folder / "model.ebnn").read_bytes() == (tmp_path / "model.ebnn").read_bytes()
     assert (tmp_path / "metrics.json").read_text() == (folder / "metrics.json").read_text()
     assert (tmp_path / "config.toml").read_text() == (folder / "config.toml").read_text()
+
+
+def test_margin_and_preparation_of_a_run(finished: tuple, tmp_path: Path) -> None:
+    digits, folder, metrics = finished
+    assert ebnn.read_model(folder / "model.ebnn").use == Use(metrics["margin"])
+    assert metrics["sure_wanted"] == DEFAULT_SURE <= metrics["held_out_sure_accuracy"]
+    export_run(folder, tmp_path, preparation=Preparation("nearest"))
+    assert ebnn.read_model(tmp_path / "model.ebnn").use == Use(metrics["margin"], Preparation("nearest"))
+    shutil.copy(folder / "checkpoint.npz", tmp_path)
+    export_run(tmp_path, tmp_path / "again")
+    assert ebnn.read_model(tmp_path / "again" / "model.ebnn").use == Use(metrics["margin"], Preparation("nearest"))
+
+
+def test_preparations_that_do_not_fit_are_refused_before_training(tmp_path: Path) -> None:
+    x, y = images((4, 4, 2)), np.int32(np.arange(40) % 2)
+    things = data.Dataset("things", x, y, x, y, ("left", "right"))
+    with pytest.raises(ConfigError, match="preparation none: is for inputs of one channel, this one has 2"):
+        train_and_export(things, Config(arch="4c3-2"), tmp_path, silent, Wish(preparation=Preparation("none")))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b'{"margin": "3"}', b'{"margin": true}', b'{"prepare": 1}', b'{"prepare": "x"}'])
+def test_metrics_of_another_kind_are_named(finished: tuple, tmp_path: Path, content: bytes) -> None:
+    shutil.copy(finished[1] / "checkpoint.npz", tmp_path)
+    (tmp_path / "metrics.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"metrics\.json: (margin|preparation)"):
+        export_run(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])

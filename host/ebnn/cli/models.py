@@ -1,21 +1,24 @@
-"""Verbs on model files: info, export, eval."""
+"""Verbs on model files: info, export, calibrate, eval."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ebnn import read_model
-from ebnn.bundle import DEFAULT_FIT, MODEL_FILE
+from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, MODEL_FILE, read_metrics, write_metrics, write_model
+from ebnn.calibrate import DEFAULT_SURE, measure
 from ebnn.errors import ConfigError
-from ebnn.format import read_blob
+from ebnn.format import decode, encode, read_blob
 from ebnn.plan import FITS, Fit, Limit, make_plan
+from ebnn.prepare import RESIZES, Preparation, parse
 
 
 def add_verbs(verbs: argparse._SubParsersAction) -> None:
-    """Add info, export and eval."""
+    """Add info, export, calibrate and eval."""
     info = verbs.add_parser("info", help="what is in a model file: layers, bits, bytes, work, memory")
     info.add_argument("model", type=Path, help="model.ebnn, or a folder that holds one")
     info.add_argument("--json", action="store_true", help="print JSON")
@@ -25,7 +28,15 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     export.add_argument("source", type=Path, help="model.ebnn or its folder; a run without one (needs ebnn[train])")
     export.add_argument("--out", type=Path, required=True, help="output folder")
     add_fit_option(export)
+    add_prepare_option(export)
     export.set_defaults(run=run_export)
+
+    calibrate = verbs.add_parser("calibrate", help="the margin of a sure answer, from held-out images -> model file")
+    calibrate.add_argument("model", type=Path, help="model.ebnn, or a folder that holds one")
+    add_data_options(calibrate)
+    add_sure_option(calibrate)
+    calibrate.add_argument("--out", type=Path, help="output folder (default: the model's)")
+    calibrate.set_defaults(run=run_calibrate)
 
     evaluate = verbs.add_parser("eval", help="accuracy of a model file on test images")
     evaluate.add_argument("model", type=Path, help="model.ebnn, or a folder that holds one")
@@ -51,6 +62,29 @@ def chosen_fit(options: argparse.Namespace) -> Fit:
     return Limit(options.arena, options.scratch)
 
 
+def add_prepare_option(parser: argparse.ArgumentParser) -> None:
+    """--prepare: what the model records of its pictures."""
+    parser.add_argument(
+        "--prepare", type=_preparation, metavar="HOW",
+        help=f"record how a picture becomes the input: {', '.join(RESIZES)}, with ,invert and ,threshold=N",
+    )  # fmt: skip
+
+
+def _preparation(text: str) -> Preparation:
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_sure_option(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """--sure: what a margin is calibrated for."""
+    parser.add_argument(
+        "--sure", type=share, default=DEFAULT_SURE, metavar="SHARE",
+        help=f"how many of the sure answers should be right (default: {DEFAULT_SURE}){more}",
+    )  # fmt: skip
+
+
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """--dataset and --data-dir, the same for every verb that reads data."""
     parser.add_argument(
@@ -64,6 +98,17 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
     return int(text)
+
+
+def share(text: str) -> float:
+    """A share: 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be 0 to 1, got {text}")
+    return value
 
 
 def model_path(path: Path) -> Path:
@@ -88,26 +133,46 @@ def run_info(options: argparse.Namespace) -> None:
 
 def run_export(options: argparse.Namespace) -> None:
     """ebnn export."""
-    from ebnn.bundle import write_model
-
     if options.source.is_file() or (options.source / MODEL_FILE).is_file():
         blob = planned_again(read_blob(model_path(options.source)), options)
         write_model(blob, options.out)
     else:
         from ebnn.train.runs import export_run
 
-        blob = export_run(options.source, options.out, chosen_fit(options))
+        blob = export_run(options.source, options.out, chosen_fit(options), options.prepare)
     print(f"{options.out}: model of {len(blob)} bytes; next: ebnn info {options.out}")
 
 
 def planned_again(blob: bytes, options: argparse.Namespace) -> bytes:
-    """The model file, with its memory laid out anew where one of --fit, --arena and --scratch asks for it."""
-    from ebnn.format import decode, encode
+    """The model file, with its memory laid out anew where one of --fit, --arena and --scratch asks for it.
 
-    if (options.fit, options.arena, options.scratch) == (None, None, None):
+    Where --prepare is given, it records that.
+    """
+    fits = (options.fit, options.arena, options.scratch) != (None, None, None)
+    if not fits and options.prepare is None:
         return blob
     model = decode(blob)
-    return encode(model.network, model.selftest, make_plan(model.network, chosen_fit(options)), model.use)
+    plan = make_plan(model.network, chosen_fit(options)) if fits else model.plan
+    use = replace(model.use, preparation=options.prepare) if options.prepare else model.use
+    return encode(model.network, model.selftest, plan, use)
+
+
+def run_calibrate(options: argparse.Namespace) -> None:
+    """ebnn calibrate."""
+    from ebnn.train import data
+    from ebnn.train.runs import calibrate, calibration_metrics
+
+    path = model_path(options.model)
+    model, folder = read_model(path), options.out or path.parent
+    dataset = data.load(options.dataset, options.data_dir)
+    check_fits(model.network.input.shape, dataset.shape, path)
+    found = calibrate(model.network, dataset, options.sure)
+    if found is None:
+        raise ConfigError(f"{path}: no margin makes {100 * options.sure:g} % of the sure answers right: ask for less")
+    metrics = (read_metrics(path.parent / METRICS_FILE) or {}) | calibration_metrics(found, options.sure)
+    write_metrics(metrics, folder)
+    write_model(encode(model.network, model.selftest, model.plan, replace(model.use, margin=found.margin)), folder)
+    print(f"held-out images of {dataset.name}: {found}; next: ebnn eval {folder}")
 
 
 def run_eval(options: argparse.Namespace) -> None:
@@ -117,16 +182,18 @@ def run_eval(options: argparse.Namespace) -> None:
     path = model_path(options.model)
     dataset = data.load(options.dataset, options.data_dir)
     images, labels = dataset.x_test[: options.limit], dataset.y_test[: options.limit]
-    engine = make_engine(options.engine, path)
-    check_fits(read_model(path).network.input.shape, dataset.shape, path)
+    engine, model = make_engine(options.engine, path), read_model(path)
+    check_fits(model.network.input.shape, dataset.shape, path)
     scores = engine.run(images, progress_line(len(images)))
     correct = int((scores.argmax(axis=1) == labels).sum())
     result = {"model": str(path), "engine": options.engine, "dataset": dataset.name, "images": len(images)}
     result |= {"correct": correct, "accuracy": correct / len(images)}
-    if options.json:
-        print(json.dumps(result))
-    else:
-        print(f"{100 * result['accuracy']:.2f} % of {len(images)} test images of {dataset.name} ({options.engine})")
+    said = f"{100 * result['accuracy']:.2f} % of {len(images)} test images of {dataset.name} ({options.engine})"
+    if model.use.margin:
+        found = measure(scores, labels, model.use.margin)
+        result |= {"margin": found.margin, "coverage": found.coverage, "sure_accuracy": found.accuracy}
+        said += f"\n{found}"
+    print(json.dumps(result) if options.json else said)
 
 
 def make_engine(name: str, path: Path):

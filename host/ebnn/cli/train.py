@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ebnn.cli.models import add_data_options, add_fit_option, chosen_fit
+from ebnn.cli.models import add_data_options, add_fit_option, add_prepare_option, add_sure_option, chosen_fit
 from ebnn.errors import ConfigError, EbnnError
 from ebnn.files import repo_root
 
@@ -33,6 +33,8 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other field of the configuration"
     )
     add_fit_option(train)
+    add_prepare_option(train)
+    add_sure_option(train, "; 0: no margin")
     train.add_argument("--out", type=Path, help="output folder (default: build/train/DATASET, in a checkout its own)")
     train.add_argument("--json", action="store_true", help="print the metrics as JSON at the end")
     train.set_defaults(run=run_train)
@@ -41,14 +43,15 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """ebnn train."""
     from ebnn.train import data
-    from ebnn.train.runs import train_and_export
+    from ebnn.train.runs import Wish, train_and_export
 
     dataset = data.load(options.dataset, options.data_dir)
     folder = options.out or train_folder() / dataset.name
     say = _to_stderr if options.json else print
     if dataset.note:
         say(dataset.note)
-    metrics = train_and_export(dataset, make_config(options, dataset), folder, say, chosen_fit(options))
+    wish = Wish(chosen_fit(options), options.prepare, options.sure)
+    metrics = train_and_export(dataset, make_config(options, dataset), folder, say, wish)
     if options.json:
         print(json.dumps(metrics))
     else:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, build_model, write_bundle
+from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, build_model, read_metrics, write_bundle
+from ebnn.calibrate import DEFAULT_SURE, Sureness, find_margin, measure
 from ebnn.errors import ConfigError, ExportError
+from ebnn.format import Use
+from ebnn.network import Network
 from ebnn.plan import Fit
+from ebnn.prepare import Preparation, parse
 from ebnn.sim import Simulator
 from ebnn.train import checkpoint, model
 from ebnn.train.compat import chainer
@@ -20,30 +25,79 @@ from ebnn.train.loop import CHECKPOINT, LOG, Report, train
 from ebnn.train.lower import lower
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What an export should be like.
+
+    Args:
+        fit: the device's memory for speed (``ebnn.plan.make_plan``).
+        preparation: is recorded: how pictures became the images of the data set.
+        sure: share of right ones that the sure answers should reach on the held-out images; 0: no margin is calibrated.
+    """
+
+    fit: Fit = DEFAULT_FIT
+    preparation: Preparation | None = None
+    sure: float = DEFAULT_SURE
+
+
+DEFAULT_WISH = Wish()
+
+
 def train_and_export(
-    data: Dataset, config: Config, folder: str | Path, report: Report = print, fit: Fit = DEFAULT_FIT
+    data: Dataset, config: Config, folder: str | Path, report: Report = print, wish: Wish = DEFAULT_WISH
 ) -> dict:
     """Train ``config.arch`` on ``data`` (or go on, or find it finished) and export the best epoch into ``folder``.
 
-    ``fit`` trades the device's memory for speed (``ebnn.plan.make_plan``). The integers have the last word:
-    simulated, they must put as many test images into their class as the trainer.
+    The integers have the last word: simulated, they must put as many test images into their class as the trainer.
+    They also say from which margin on an answer is sure.
 
     Returns:
         The metrics as in metrics.json; accuracies from 0 to 1.
 
     Raises:
-        ConfigError: as ``train`` does.
+        ConfigError: as ``train`` does, and where the images cannot be prepared as ``wish`` says.
         ExportError: when trainer and integers disagree.
     """
+    if wish.preparation is not None:
+        wish.preparation.check("u8", data.shape[2])
     result = train(data, config, folder, report)
     network = lower(result.chain, data.x_test[:1], _telling(data.labels))
     accuracy = float((Simulator(network).run(data.x_test).argmax(axis=1) == data.y_test).mean())
     if accuracy != result.metrics["test_accuracy"]:
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
         raise ExportError(f"{folder}: {reached}: please report this")
-    metrics = result.metrics | {"model_bytes": len(build_model(network, fit))}
-    write_bundle(network, folder, metrics, config.to_toml(), fit)
+    metrics = result.metrics | {"model_bytes": len(build_model(network, wish.fit))}
+    if wish.preparation is not None:
+        metrics |= {"prepare": str(wish.preparation)}
+    if wish.sure:
+        found = calibrate(network, data, wish.sure)
+        report(str(found) if found else f"no margin: no sure answers would be right in {100 * wish.sure:g} %")
+        metrics |= calibration_metrics(found, wish.sure) if found else {}
+    use = Use(metrics.get("margin", 0), wish.preparation)
+    write_bundle(network, folder, metrics, config.to_toml(), wish.fit, use)
     return metrics
+
+
+def calibrate(network: Network, data: Dataset, wanted: float) -> Sureness | None:
+    """The least margin with which so large a share (0 to 1) of the sure answers is right, on the held-out images.
+
+    They have selected the epoch, but no weight; test images have no part in it. None: no margin reaches that.
+    """
+    _, held_out = data.split()
+    classes = data.y_train[held_out]
+    scores = Simulator(network).run(data.x_train[held_out])
+    margin = find_margin(scores, classes, wanted)
+    return None if margin is None else measure(scores, classes, margin)
+
+
+def calibration_metrics(found: Sureness, wanted: float) -> dict:
+    """What metrics.json says of a calibration."""
+    return {
+        "margin": found.margin,
+        "sure_wanted": wanted,
+        "held_out_coverage": found.coverage,
+        "held_out_sure_accuracy": found.accuracy,
+    }
 
 
 def load_run(folder: str | Path) -> chainer.Chain:
@@ -55,28 +109,35 @@ def load_run(folder: str | Path) -> chainer.Chain:
     return _load(Path(folder))[0]
 
 
-def export_run(folder: str | Path, out: str | Path, fit: Fit = DEFAULT_FIT) -> bytes:
+def export_run(
+    folder: str | Path, out: str | Path, fit: Fit = DEFAULT_FIT, preparation: Preparation | None = None
+) -> bytes:
     """Export a run's best epoch into another folder; returns the model file.
+
+    Its margin is that of the run's metrics.json, and so is its preparation where none is given.
 
     Raises:
         ConfigError: as ``load_run`` does, and where metrics.json is damaged.
     """
     chain, facts = _load(Path(folder))
     network = lower(chain, np.zeros((1, *facts["shape"]), np.uint8), _telling(facts["labels"]))
-    measured = _measured(Path(folder) / METRICS_FILE)
-    return write_bundle(network, out, measured, from_dict(facts["run"]["config"], str(folder)).to_toml(), fit)
+    path = Path(folder) / METRICS_FILE
+    measured = read_metrics(path)
+    use = _used(measured or {}, path)
+    if preparation is not None:
+        use, measured = replace(use, preparation=preparation), (measured or {}) | {"prepare": str(preparation)}
+    return write_bundle(network, out, measured, from_dict(facts["run"]["config"], str(folder)).to_toml(), fit, use)
 
 
-def _measured(path: Path) -> dict | None:
-    if not path.exists():
-        return None
+def _used(measured: dict, where: Path) -> Use:
+    """What the metrics say of a model's use."""
+    margin, prepare = measured.get("margin", 0), measured.get("prepare", "")
+    if type(margin) is not int or type(prepare) is not str:
+        raise ConfigError(f"{where}: margin {margin!r} and prepare {prepare!r} must be a whole number and a text")
     try:
-        measured = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: is damaged ({error}): remove it to export without figures") from None
-    if not isinstance(measured, dict):
-        raise ConfigError(f"{path}: is not a JSON object: remove it to export without figures")
-    return measured
+        return Use(margin, parse(prepare) if prepare else None)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def read_log(folder: str | Path) -> list[dict]:
