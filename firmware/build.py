@@ -10,8 +10,6 @@ alone, which loads native .mpy files of its architecture.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import json
 import os
 import re
@@ -19,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import align
@@ -34,6 +31,7 @@ from ebnn.firmware import Variant
 from ebnn.format import read_blob
 from ebnn.freeze import render_module
 from job import Kit, Order
+from lock import locked
 from versions import load_pins
 
 MODEL_MODULE = "ebnn_model"
@@ -64,7 +62,7 @@ def build(order: Order, clock: Clock) -> dict:
     """
     _check_paths(order.out, repo_root())
     kit = _gather(order, clock)
-    with _lock(order.out, clock):
+    with locked(order.out, clock.say):
         key = job.inputs_key(order, kit)
         report = record.reusable(order, key)
         if report is not None:
@@ -166,18 +164,6 @@ def _check_paths(*paths: Path) -> None:
     for path in paths:
         if any(letter.isspace() for letter in str(path)):
             raise BuildError(f"{path}: make cannot build with a space in a path: move it, or use --out")
-
-
-@contextlib.contextmanager
-def _lock(out: Path, clock: Clock) -> Iterator[None]:
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            clock.say(f"another build works in {out}: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _clean_if_settings_changed(order: Order, kit: Kit, clock: Clock) -> None:
