@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from ebnn.board import agent
@@ -225,13 +226,13 @@ def _load_agent(session: Session) -> tuple[str, bool]:
         version = None
     if version == agent.VERSION:
         return "__import__('ebnn_agent').run", buffered
-    session.exec(_source())
+    session.exec(source_of(agent))
     return "run", buffered
 
 
-def _source() -> str:
-    """The agent's source without what the board need not parse."""
-    lines = inspect.getsource(agent).splitlines()
+def source_of(module: ModuleType) -> str:
+    """The source of a module for the board, without what it need not parse."""
+    lines = inspect.getsource(module).splitlines()
     return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 

@@ -130,7 +130,12 @@ def list_targets() -> list[str]:
 
 
 def load_target(name: str) -> Target:
-    """Read ``boards/NAME.toml``; raises BoardError naming the file and the key that is wrong."""
+    """Read ``boards/NAME.toml``, or a board file of one's own (a path that ends with .toml).
+
+    Raises BoardError naming the file and the key that is wrong.
+    """
+    if name.endswith(".toml"):
+        return read_target(Path(name))
     path = boards_dir() / f"{name}.toml"
     if name not in list_targets():
         raise BoardError(f"no board {name!r}: there are {', '.join(list_targets()) or 'none'}")
