@@ -312,7 +312,9 @@ TILES = (
         "EBNN_LANES_TILE_BYTES / 4 + LANES_SUMS * filter",
         "EBNN_LANES_TILE_BYTES / 4",
     ),
-    Mutation("filters behind 16 read the first sums", LANES, "filter_hits(sums + 16 * LANES_SUMS)", "filter_hits(sums)"),
+    Mutation(
+        "filters behind 16 read the first sums", LANES, "filter_hits(sums + 16 * LANES_SUMS)", "filter_hits(sums)"
+    ),
     Mutation("table of the first word only", LANES, "lanes.table + i * TABLE_WORDS", "lanes.table"),
     Mutation("weights of the first chunk only", LANES, "lanes->run->weights + 4 * word", "lanes->run->weights"),
     Mutation(
@@ -386,7 +388,10 @@ TILES = (
     Mutation("weights of the first byte only", BYTES, "bytes->run->weights + group / 2", "bytes->run->weights"),
     Mutation("weights of the next filter too early", BYTES, ".next = 4 * node->row_words", ".next = 4"),
     Mutation(
-        "taps overwritten before they are read", BYTES, "bytes.table + (GROUP_WORDS - 4 * BYTES_SUMS) * step", "bytes.table"
+        "taps overwritten before they are read",
+        BYTES,
+        "bytes.table + (GROUP_WORDS - 4 * BYTES_SUMS) * step",
+        "bytes.table",
     ),
     Mutation(
         "table for four groups where there is room for one",

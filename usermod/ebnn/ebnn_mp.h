@@ -36,7 +36,7 @@ static const mp_obj_type_t *builtin_type(qstr name) {
 
 static void *allocate(size_t size) {
     void *p = mp_fun_table.realloc_(NULL, size, false);
-    if (p == NULL) {
+    if (p == NULL && size != 0) {
         mp_raise_msg(builtin_type(MP_QSTR_MemoryError), "memory allocation failed");
     }
     return p;
@@ -72,9 +72,25 @@ static MP_NORETURN void raise_format(const mp_obj_type_t *type, const char *form
 #define RAISE_FORMAT(type, ...) raise_format(type, __VA_ARGS__)
 #endif
 
+static mp_obj_t loaded_modules(void) {
+    return mp_load_attr(import_module(MP_QSTR_sys), MP_QSTR_modules);
+}
+
+// What sys.modules has under a name, or None.
+static mp_obj_t find_loaded(mp_obj_t name) {
+    mp_obj_t call[3] = { MP_OBJ_NULL, MP_OBJ_NULL, name };
+    mp_load_method(loaded_modules(), MP_QSTR_get, call); // a bound method would be a new object
+    return mp_fun_table.call_method_n_kw(1, 0, call);
+}
+
+// By name; with an empty sys.path an import does not see what is loaded.
+static mp_obj_t own_attribute(qstr name) {
+    return mp_load_attr(find_loaded(MP_OBJ_NEW_QSTR(MP_QSTR_ebnn)), name);
+}
+
 // A native module cannot catch exceptions; the function of natmod/ebnn_guard.py does it, and gives them as results.
 static mp_obj_t find_guard(void) {
-    return mp_load_attr(import_module(MP_QSTR_ebnn), MP_QSTR__guard);
+    return own_attribute(MP_QSTR__guard);
 }
 
 static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
@@ -98,15 +114,6 @@ static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
     mp_obj_t text = MP_OBJ_NEW_QSTR(name);
     mp_obj_t function = mp_load_attr(import_module(MP_QSTR_builtins), MP_QSTR___import__);
     return call_guard(find_guard(), function, mp_obj_new_tuple(1, &text), error);
-}
-
-static mp_obj_t loaded_modules(void) {
-    return mp_load_attr(import_module(MP_QSTR_sys), MP_QSTR_modules);
-}
-
-// What sys.modules has under a name, or None.
-static mp_obj_t find_loaded(mp_obj_t name) {
-    return mp_call_function_n_kw(mp_load_attr(loaded_modules(), MP_QSTR_get), 1, 0, &name);
 }
 
 // Whether something is pending cannot be seen from here.

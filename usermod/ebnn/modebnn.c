@@ -556,10 +556,11 @@ static mp_obj_t new_model_type(void) {
 }
 
 static mp_obj_t model_of(mp_obj_t blob) {
-    return mp_call_function_n_kw(mp_load_attr(import_module(MP_QSTR_ebnn), MP_QSTR_Model), 1, 0, &blob);
+    return mp_call_function_n_kw(own_attribute(MP_QSTR_Model), 1, 0, &blob);
 }
 
-__attribute__((externally_visible)) mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+__attribute__((externally_visible)) mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw,
+    mp_obj_t *args) {
     (void)n_args, (void)n_kw, (void)args;
     MP_DYNRUNTIME_INIT_ENTRY
     mp_obj_t format[2] = { MP_OBJ_NEW_SMALL_INT(EBNN_FORMAT_MAJOR), MP_OBJ_NEW_SMALL_INT(EBNN_FORMAT_MINOR) };
