@@ -10,7 +10,11 @@ from pathlib import Path
 from ebnn.errors import BuildError
 from versions import Pins
 
-_PACKAGES = {"": "gcc", "arm-none-eabi-": "gcc-arm-none-eabi libnewlib-arm-none-eabi"}
+_PACKAGES = {
+    "": "gcc",
+    "arm-none-eabi-": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "riscv64-unknown-elf-": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+}
 
 
 def compiler_version(toolchain: str) -> str:

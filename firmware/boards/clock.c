@@ -1,54 +1,17 @@
-// The clock behind `time`: a counter of the machine at 1 MHz. boards/*.toml reads the same one as [count].
+// The clock behind `time`: the machine's counter, carried on in 64 bits.
 
 #include <stdint.h>
 
 #include "py/mphal.h"
 #include "py/runtime.h"
 
-#include "clock.h"
-
-#if defined(QEMU_SOC_MPS2)
-
-#define FPGAIO_COUNTER (*(volatile uint32_t *)0x40028018)
-#define FPGAIO_PRESCALE (*(volatile uint32_t *)0x4002801c)
-
-void clock_init(void) {
-    FPGAIO_PRESCALE = 24;
-}
-
-static uint32_t clock_read(void) {
-    return FPGAIO_COUNTER;
-}
-
-#elif defined(QEMU_SOC_NRF51)
-
-#define TIMER0_START (*(volatile uint32_t *)0x40008000)
-#define TIMER0_CAPTURE0 (*(volatile uint32_t *)0x40008040)
-#define TIMER0_BITMODE (*(volatile uint32_t *)0x40008508)
-#define TIMER0_PRESCALER (*(volatile uint32_t *)0x40008510)
-#define TIMER0_CC0 (*(volatile uint32_t *)0x40008540)
-#define TIMER_BITMODE_32 (3)
-
-void clock_init(void) {
-    TIMER0_BITMODE = TIMER_BITMODE_32;
-    TIMER0_PRESCALER = 4;
-    TIMER0_START = 1;
-}
-
-static uint32_t clock_read(void) {
-    TIMER0_CAPTURE0 = 1;
-    return TIMER0_CC0;
-}
-
-#else
-#error "clock.c knows no counter on this board"
-#endif
+#include "machine.h"
 
 // The counter wraps after 71 minutes and is read more often than that by whoever waits.
 static uint64_t clock_us(void) {
     static uint64_t total;
     static uint32_t last;
-    uint32_t now = clock_read();
+    uint32_t now = machine_us();
     total += (uint32_t)(now - last);
     last = now;
     return total;

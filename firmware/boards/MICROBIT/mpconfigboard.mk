@@ -2,9 +2,9 @@
 
 QEMU_ARCH = arm
 QEMU_MACHINE = microbit
+EBNN_MACHINE = nrf51
 
 CFLAGS += -mthumb -mcpu=cortex-m0 -mfloat-abi=soft
-CFLAGS += -DQEMU_SOC_NRF51
 CFLAGS += -DMICROPY_HW_MCU_NAME='"nRF51"'
 
 # The rest of the 16 KB: about 1.1 KB of .data and .bss, 5 KB of stack.

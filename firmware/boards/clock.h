@@ -1,3 +1,0 @@
-// The counter of the machine that times everything.
-
-void clock_init(void);
