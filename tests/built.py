@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -10,9 +13,11 @@ import make_golden
 from ebnn import firmware
 from ebnn.board.targets import list_targets, load_target
 from ebnn.files import repo_root, write_atomic
+from ebnn.freeze import render_module
 from vectors import Case
 
 BOARDS = tuple(name for name in list_targets() if load_target(name).kind != "real")
+MPY_VERSION = "6.3"  # of the pinned MicroPython
 
 
 @lru_cache
@@ -37,3 +42,26 @@ def firmware_for(board: str) -> firmware.Firmware:
 def stock_for(board: str) -> firmware.Firmware:
     """A board's MicroPython without ebnn; built where it is missing or out of date."""
     return firmware.build(board, variant=firmware.Variant(stock=True))
+
+
+@lru_cache
+def native_module(arch: str, name: str = "ebnn") -> Path:
+    """A native module's .mpy file, built where it is missing or out of date."""
+    root = repo_root()
+    command = [sys.executable, str(root / "firmware/natmod.py"), "--arch", arch]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return root / "build/natmod/builds" / MPY_VERSION / arch / f"{name}.mpy"
+
+
+@lru_cache
+def native_for(board: str, name: str = "ebnn") -> firmware.Firmware:
+    """A board's stock MicroPython with a native module in its flash, which ``import native_files`` makes a file, and
+    the model of ``frozen_case``."""
+    out = repo_root() / "build" / "tests" / "firmware" / f"{board}-{name}"
+    module = native_module(load_target(board).mpy_arch, name).read_bytes()
+    frozen = [
+        write_atomic(out / "modules" / "ebnn_mpy.py", f"data = {module!r}\n"),
+        write_atomic(out / "modules" / "ebnn_model.py", render_module(frozen_case().blob)),
+        repo_root() / "tests/device/native_files.py",
+    ]
+    return firmware.build(board, more=frozen, out=out, variant=firmware.Variant(stock=True))
