@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ebnn import bits, ops
-from ebnn.errors import BuildError, ModelError
+from ebnn.errors import BuildError, ConfigError, ModelError
 from ebnn.files import repo_root
 from ebnn.format import version_text
+from ebnn.prepare import Frame, Preparation
 
 CFLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared")
 MAX_NODES = 255
@@ -25,7 +26,7 @@ NODE_BYTES = 128  # at least those of ebnn_node_t
 LAYOUT = """#include "ebnn.h"
 extern const unsigned ebnn_layout[];
 const unsigned ebnn_layout[] = {
-    sizeof(ebnn_t), sizeof(ebnn_job_t), sizeof(ebnn_node_t), sizeof(ebnn_feed_t)
+    sizeof(ebnn_t), sizeof(ebnn_job_t), sizeof(ebnn_feed_t), sizeof(ebnn_picture_t), sizeof(ebnn_node_t)
 };
 """
 
@@ -74,6 +75,15 @@ class _Feed(ctypes.Structure):
     _fields_ = [("window", ctypes.c_void_p), ("rows", ctypes.c_uint32), ("place", ctypes.c_uint32 * 5)]
 
 
+class _Picture(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_uint32) for name in ("width", "height", "stride", "crop_x", "crop_y", "crop_w", "crop_h")),
+        *((name, ctypes.c_uint8) for name in ("format", "prepare", "threshold")),
+        *((name, ctypes.c_uint16) for name in ("out_w", "out_h")),
+        *((name, ctypes.c_uint32) for name in ("pitch", "size")),
+    ]
+
+
 def engine_sources() -> list[Path]:
     """The engine's C files and headers."""
     folder = repo_root() / "usermod" / "ebnn" / "engine"
@@ -110,9 +120,8 @@ def build_engine(compiler: str | None = None) -> Path:
 @lru_cache
 def _library() -> ctypes.CDLL:
     lib = ctypes.CDLL(str(build_engine()))
-    sizes = tuple((ctypes.c_uint * 4).in_dll(lib, "ebnn_layout"))
-    ours = tuple(ctypes.sizeof(kind) for kind in (_Net, _Job, _Feed))
-    if (*sizes[:2], sizes[3]) != ours or sizes[2] > NODE_BYTES:
+    *sizes, node = tuple((ctypes.c_uint * 5).in_dll(lib, "ebnn_layout"))
+    if sizes != [ctypes.sizeof(kind) for kind in (_Net, _Job, _Feed, _Picture)] or node > NODE_BYTES:
         raise BuildError(f"ebnn.h has other structures than cengine.py: {sizes}")
     lib.ebnn_open.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t]
     lib.ebnn_run.argtypes = [ctypes.c_void_p] * 2
@@ -122,6 +131,9 @@ def _library() -> ctypes.CDLL:
     lib.ebnn_scores.restype = ctypes.POINTER(ctypes.c_int32)
     lib.ebnn_margin.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_margin.restype = ctypes.c_uint32
+    lib.ebnn_picture_open.argtypes = [ctypes.c_void_p] * 2
+    lib.ebnn_picture_input.argtypes = [ctypes.c_void_p] * 3
+    lib.ebnn_picture_input.restype = None
     lib.ebnn_selftest_input.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores_crc.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_scores_crc.restype = ctypes.c_uint32
@@ -205,6 +217,24 @@ class CEngine:
         if missing:
             raise ValueError(f"{missing} rows of the input are missing")
         return self._scores()
+
+    def prepare(self, frame: Frame, preparation: Preparation, data: bytes) -> bytes:
+        """The input in the device's format that the engine makes of a frame's bytes.
+
+        Raises:
+            ConfigError: it cannot be made so.
+        """
+        picture = _Picture(frame.width, frame.height, frame.pitch, *frame.rectangle, ops.FORMATS[frame.format])
+        picture.prepare, picture.threshold = preparation.code, preparation.threshold
+        code = self._lib.ebnn_picture_open(ctypes.byref(picture), ctypes.byref(self.net))
+        if code < 0:
+            raise ConfigError(self._lib.ebnn_error_text(code).decode())
+        if len(data) < picture.size:
+            raise ConfigError(f"frame must be {picture.size} bytes, got {len(data)}")
+        out = np.empty(self.net.input_size, np.uint8)
+        pixels = np.frombuffer(data, np.uint8)
+        self._lib.ebnn_picture_input(ctypes.byref(picture), pixels.ctypes.data, out.ctypes.data)
+        return out.tobytes()
 
     def margin(self) -> int:
         """The margin of the last answer."""

@@ -29,6 +29,11 @@ PREPARE_NEAREST = 4
 PREPARE_INVERT = 8
 PREPARE_KNOWN = 15
 
+# Pixel formats; up to 6 the numbers of MicroPython's framebuf.
+FORMATS = {"MONO_VLSB": 0, "RGB565": 1, "MONO_HLSB": 3, "MONO_HMSB": 4, "GS8": 6, "RGB565_SWAPPED": 129}
+MAX_SIDE = 32767  # pixels of a frame's side and stride
+MAX_CROP = 1 << 23  # pixels of a crop: twice their sum stays inside 32 bits
+
 # Bounds that keep every size and sum of the engine inside 32 bits.
 MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of a node
 MAX_ARENA = 1 << 26  # bytes
@@ -98,6 +103,9 @@ ERRORS = (
     ("ALIGN", "model and arena must be aligned to 4 bytes"),
     ("SPACE", "the arena is smaller than the model needs"),
     ("STOPPED", "stopped by the caller"),
+    ("FRAME", "a frame needs a known format, and sides and a stride of 1 to 32767 pixels"),
+    ("CROP", "the crop must lie inside of the frame, be at least as large as the input, and have at most 2^23 pixels"),
+    ("PICTURE", "no such preparation for this input: it takes one channel, and its own size where nothing is resized"),
 )
 ERROR_TEXT = dict(ERRORS)
 
@@ -146,6 +154,9 @@ def render_header() -> str:
         ("BYTES_GROUP_BYTES", f"{BYTES_GROUP_BYTES}U"),
         ("BYTES_GROUPS", f"{BYTES_GROUPS}U"),
         ("BYTES_TAPS_MAX", f"{BYTES_TAPS_MAX}U"),
+        *((f"PIXELS_{name}", number) for name, number in FORMATS.items()),
+        ("MAX_SIDE", f"{MAX_SIDE}U"),
+        ("MAX_CROP", f"{MAX_CROP}UL"),
         *((f"DTYPE_{name.upper()}", code) for name, code in DTYPES.items()),
     ]
     return "\n".join(

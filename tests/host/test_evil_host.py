@@ -9,7 +9,7 @@ from ebnn.errors import ModelError
 from ebnn.format import decode
 from evil.table import GOOD, Damage, rows
 
-ENGINE_ONLY = {"NODES", "ALIGN", "SPACE", "STOPPED"}
+ENGINE_ONLY = {"NODES", "ALIGN", "SPACE", "STOPPED", "FRAME", "CROP", "PICTURE"}
 
 
 def code_of(blob: bytes) -> str | None:

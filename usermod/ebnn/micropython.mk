@@ -3,7 +3,7 @@ EBNN_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(EBNN_DIR)/modebnn.c
 SRC_USERMOD_LIB_C += $(EBNN_DIR)/engine/ebnn_open.c $(EBNN_DIR)/engine/ebnn_run.c \
     $(EBNN_DIR)/engine/ebnn_plain.c $(EBNN_DIR)/engine/ebnn_lanes.c \
-    $(EBNN_DIR)/engine/ebnn_bytes.c
+    $(EBNN_DIR)/engine/ebnn_bytes.c $(EBNN_DIR)/engine/ebnn_input.c
 
 CFLAGS_USERMOD += -I$(EBNN_DIR)
 

@@ -113,6 +113,25 @@ typedef struct {
 // error: begin anew.
 int ebnn_feed(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed);
 
+// A camera's or a display's frame, and how it becomes an input of one channel (docs/SPEC.md, section 8).
+typedef struct {
+    uint32_t width, height, stride; // in pixels; stride is from line to line, 0: width
+    uint32_t crop_x, crop_y, crop_w, crop_h; // what is taken of it; crop_w and crop_h 0: all the rest
+    uint8_t format; // EBNN_PIXELS_...
+    uint8_t prepare, threshold; // as net.prepare and net.threshold where net.prepare is not 0
+    uint16_t out_w, out_h; // from here on filled in by ebnn_picture_open
+    uint32_t pitch, size; // bytes from line to line (of MONO_VLSB: from page to page), and of a frame at least
+} ebnn_picture_t;
+
+// Check what the caller filled in, and fill in the rest. 0 or an error.
+int ebnn_picture_open(ebnn_picture_t *picture, const ebnn_t *net);
+
+// Make the whole input, net->input_size bytes, of a frame of picture->size bytes.
+void ebnn_picture_input(const ebnn_picture_t *picture, const void *frame, void *out);
+
+// Make row y of it, net->row_size bytes as ebnn_feed takes them.
+void ebnn_picture_row(const ebnn_picture_t *picture, const void *frame, uint32_t y, void *out);
+
 // The scores of the last run, net->classes of them.
 const int32_t *ebnn_scores(const ebnn_t *net, const void *arena);
 

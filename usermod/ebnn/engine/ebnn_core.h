@@ -56,6 +56,9 @@ static inline int32_t ebnn_number(const ebnn_node_t *node, const uint8_t *number
 // Bytes that a value takes in memory.
 uint32_t ebnn_value_size(const ebnn_value_t *value);
 
+// Whether what is said of the preparation of a picture has a meaning, and one for such an input.
+int ebnn_preparation_fits(const ebnn_value_t *in, uint8_t prepare, uint8_t threshold);
+
 // Everything that the kernels of one node share.
 typedef struct {
     const ebnn_node_t *node;

@@ -59,14 +59,13 @@ static int check_file(const uint8_t *p, size_t size) {
     return EBNN_OK;
 }
 
-// What the header says of the preparation of a picture has a meaning, and one for such an input.
-static int preparation_fits(const ebnn_t *net) {
+int ebnn_preparation_fits(const ebnn_value_t *in, uint8_t prepare, uint8_t threshold) {
     const uint8_t both = EBNN_PREPARE_AVERAGE | EBNN_PREPARE_NEAREST;
-    if (net->prepare == 0) {
-        return net->threshold == 0;
+    if (prepare == 0) {
+        return threshold == 0;
     }
-    return (net->prepare & EBNN_PREPARE_RECORDED) && net->prepare <= EBNN_PREPARE_KNOWN && (net->prepare & both) != both
-        && net->input.channels == 1 && (net->threshold != 0) == (net->input.dtype == EBNN_DTYPE_BITS);
+    return (prepare & EBNN_PREPARE_RECORDED) && prepare <= EBNN_PREPARE_KNOWN && (prepare & both) != both
+        && in->channels == 1 && (threshold != 0) == (in->dtype == EBNN_DTYPE_BITS);
 }
 
 static int read_header(ebnn_t *net, blob_t *blob) {
@@ -88,7 +87,7 @@ static int read_header(ebnn_t *net, blob_t *blob) {
     if (p[6] != EBNN_RECORD_SIZE || net->node_count == 0 || net->arena_size % 4 != 0 || net->arena_size > EBNN_MAX_ARENA
         || net->selftest_seed == 0 || net->input.height == 0 || net->input.width == 0 || net->input.channels == 0
         || net->input.dtype > EBNN_DTYPE_U8 || p[27] != 0 || !value_fits(&net->input) || blob->records_end > blob->size
-        || !preparation_fits(net) || get16(p + 46) != 0) {
+        || !ebnn_preparation_fits(&net->input, net->prepare, net->threshold) || get16(p + 46) != 0) {
         return EBNN_E_HEADER;
     }
     net->input_size = ebnn_value_size(&net->input);

@@ -29,6 +29,14 @@
 #define EBNN_BYTES_GROUP_BYTES (128U)
 #define EBNN_BYTES_GROUPS (4U)
 #define EBNN_BYTES_TAPS_MAX (128U)
+#define EBNN_PIXELS_MONO_VLSB (0)
+#define EBNN_PIXELS_RGB565 (1)
+#define EBNN_PIXELS_MONO_HLSB (3)
+#define EBNN_PIXELS_MONO_HMSB (4)
+#define EBNN_PIXELS_GS8 (6)
+#define EBNN_PIXELS_RGB565_SWAPPED (129)
+#define EBNN_MAX_SIDE (32767U)
+#define EBNN_MAX_CROP (8388608UL)
 #define EBNN_DTYPE_BITS (0)
 #define EBNN_DTYPE_U8 (1)
 #define EBNN_DTYPE_I32 (2)
@@ -61,6 +69,9 @@
     X(EBNN_E_NODES, -14, "model has more nodes than the caller's table") \
     X(EBNN_E_ALIGN, -15, "model and arena must be aligned to 4 bytes") \
     X(EBNN_E_SPACE, -16, "the arena is smaller than the model needs") \
-    X(EBNN_E_STOPPED, -17, "stopped by the caller")
+    X(EBNN_E_STOPPED, -17, "stopped by the caller") \
+    X(EBNN_E_FRAME, -18, "a frame needs a known format, and sides and a stride of 1 to 32767 pixels") \
+    X(EBNN_E_CROP, -19, "the crop must lie inside of the frame, be at least as large as the input, and have at most 2^23 pixels") \
+    X(EBNN_E_PICTURE, -20, "no such preparation for this input: it takes one channel, and its own size where nothing is resized")
 
 #endif

@@ -3,6 +3,7 @@
 #include "../modebnn.c"
 
 #include "../engine/ebnn_bytes.c"
+#include "../engine/ebnn_input.c"
 #include "../engine/ebnn_lanes.c"
 #include "../engine/ebnn_open.c"
 #include "../engine/ebnn_plain.c"
