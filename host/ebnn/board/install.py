@@ -124,11 +124,17 @@ def install(files: BoardFiles, order: Order) -> Installed:
     rom: dict[str, bytes] = {}
     if module:
         target, data = f"{MODULE}{Path(module[0]).suffix}", module[1]
-        if form == "romfs" and (order.python or not _has_files(files, facts, order)):
+        # Bytecode in ROMFS takes no RAM; machine code is copied from there as from a file.
+        if facts.rom and (form == "romfs" and order.python or not _has_files(files, facts, order)):
             rom[target] = data
         else:
             done.sent.append(_put(files, facts, order, target, data))
-    _install_model(files, facts, order, form, rom, done)
+    if form in ("mpy", "raw"):
+        done.sent += _put_model(files, facts, order, form)
+    elif form == "romfs":
+        rom |= _rom_model(order.model)
+    if rom:
+        done.sent.append(_put_rom(files, facts, order, rom, module is not None))
     done.check = _check(files, order, done)
     return done
 
@@ -201,42 +207,54 @@ def _form(files: BoardFiles, facts: Facts, order: Order) -> str | None:
     if order.form != "auto":
         return order.form
     # A ROMFS that holds what is not ours is rewritten only where a person says so.
-    if facts.rom and len(order.model) < facts.rom[0] and not _foreign(files.rom_files()):
+    if facts.rom and len(order.model) < facts.rom[0] and all(map(_is_ours, files.rom_files())):
         return "romfs"
     return "mpy" if order.model_mpy and facts.mpy & 0xFF == PORTABLE_MPY else "raw"
 
 
-def _foreign(rom: dict[str, bytes]) -> dict[str, bytes]:
-    """The files of a ROMFS that are not ours."""
-    ours = re.compile(rf"(lib/)?({MODULE}|{MODEL})\.(py|mpy|bin)")
-    return {path: data for path, data in rom.items() if not ours.fullmatch(path)}
+def _is_ours(path: str) -> bool:
+    """Whether a file of a ROMFS is one that an installation has put there."""
+    return re.fullmatch(rf"({MODULE}|{MODEL})\.(py|mpy|bin)", path) is not None
 
 
 # --- sending it ---
 
 
-def _install_model(
-    files: BoardFiles, facts: Facts, order: Order, form: str | None, rom: dict[str, bytes], done: Installed
-) -> None:
-    if form == "romfs":
-        rom[DATA_FILE] = order.model
-        rom[f"{MODEL}.py"] = f'model = memoryview(open("/rom/{DATA_FILE}", "rb"))\n'.encode()
-        done.sent.append(files.put_rom(_foreign(files.rom_files()) | rom))
-        for name in (MODULE, MODEL) if f"{MODULE}.mpy" in rom or f"{MODULE}.py" in rom else (MODEL,):
-            _remove_others(files, facts, order, name)
-    elif form == "mpy":
-        done.sent.append(_put(files, facts, order, f"{MODEL}.mpy", order.model_mpy))
-    elif form == "raw":
-        path = _path(facts, order, DATA_FILE)
-        done.sent.append(files.put(path, order.model))
-        done.sent.append(_put(files, facts, order, f"{MODEL}.py", f"model = {path!r}\n".encode()))
+def _put_model(files: BoardFiles, facts: Facts, order: Order, form: str) -> list[Sent]:
+    if form == "mpy":
+        return [_put(files, facts, order, f"{MODEL}.mpy", order.model_mpy)]
+    path = _path(facts, order, DATA_FILE)
+    _make_folder(files, facts, order)
+    data = files.put(path, order.model)
+    return [data, _put(files, facts, order, f"{MODEL}.py", f"model = {path!r}\n".encode())]
+
+
+def _rom_model(model: bytes) -> dict[str, bytes]:
+    """The files of a model in ROMFS; the memoryview is the ROMFS's own memory."""
+    loader = f'model = memoryview(open("/rom/{DATA_FILE}", "rb"))\n'
+    return {DATA_FILE: model, f"{MODEL}.py": loader.encode()}
+
+
+def _put_rom(files: BoardFiles, facts: Facts, order: Order, new: dict[str, bytes], has_module: bool) -> Sent:
+    """Write ``new`` into the ROMFS beside what it has; earlier forms of what is installed go, there and in files."""
+    stale = {MODULE} if has_module else set()
+    stale |= {MODEL} if DATA_FILE in new else set()
+    kept = {path: data for path, data in files.rom_files().items() if not (_is_ours(path) and Path(path).stem in stale)}
+    sent = files.put_rom(kept | new)
+    for name in {Path(path).stem for path in new}:
+        _remove_others(files, facts, order, name)
+    return sent
+
+
+def _make_folder(files: BoardFiles, facts: Facts, order: Order) -> None:
+    folder = _folder(facts, order)
+    if folder:
+        files.call("mkdir", folder)
 
 
 def _put(files: BoardFiles, facts: Facts, order: Order, name: str, data: bytes) -> Sent:
     """Send a module's file, then remove the module's other forms beside it, which could hide it."""
-    folder = _folder(facts, order)
-    if folder:
-        files.call("mkdir", folder)
+    _make_folder(files, facts, order)
     sent = files.put(_path(facts, order, name), data)
     _remove_others(files, facts, order, name)
     return sent
@@ -249,8 +267,8 @@ def _remove_others(files: BoardFiles, facts: Facts, order: Order, name: str) -> 
 
 
 def _has_files(files: BoardFiles, facts: Facts, order: Order) -> bool:
-    folder = _folder(facts, order)
-    return files.call("free", "/" if folder.startswith("/") else "") is not None
+    _make_folder(files, facts, order)
+    return files.call("free", _folder(facts, order)) is not None
 
 
 def _folder(facts: Facts, order: Order) -> str:

@@ -75,7 +75,9 @@ def image_size(head: bytes) -> int:
 
 def parse(image: bytes) -> dict[str, bytes]:
     """The files of an image by path. Raises BoardError for one that is damaged."""
-    _, start = _read_number(image, len(MAGIC), len(image))
+    length, start = _read_number(image, len(MAGIC), len(image))
+    if start + length != len(image):
+        raise BoardError("the board's ROMFS is damaged")
     return dict(_files(image, start, _Record(FOLDER, start, len(image)), ""))
 
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ebnn.cli.models import model_path
+from ebnn.errors import BoardError
 
 FALLBACK = "usermod/fallback/ebnn.py"
 
@@ -43,6 +44,7 @@ def run_install(options: argparse.Namespace) -> None:
 
     order = _order(options)
     with _session(options) as session:
+        _enter(session)
         done = install(BoardFiles(session, _progress()), order)
     if options.json:
         print(json.dumps(dataclasses.asdict(done)))
@@ -60,6 +62,13 @@ def _session(options: argparse.Namespace):
         return connect(load_target(options.board), options.image)
     port = find_port() if options.port == "auto" else options.port
     return Session(open_port(port, options.baud))
+
+
+def _enter(session) -> None:
+    try:
+        session.enter_raw()
+    except BoardError as error:
+        raise BoardError(f"{error}: is this the board's port, and does it run MicroPython?") from None
 
 
 def _order(options: argparse.Namespace):
