@@ -239,6 +239,8 @@ def _header_rows() -> Iterator[Damage]:
     yield Damage("no nodes", "HEADER", put("B", 7, 0))
     for step in (1, 2, 3):
         yield Damage(f"arena_size {step} above a multiple of 4", "HEADER", add(ARENA, "I", step))
+    yield Damage("arena above 2^26", "HEADER", put("I", ARENA, ops.MAX_ARENA + 4))
+    yield Damage("largest arena", None, put("I", ARENA, ops.MAX_ARENA))
     for name, place in (("height", HEIGHT), ("width", WIDTH), ("channels", CHANNELS)):
         yield Damage(f"input {name} 0", "HEADER", put("H", place, 0))
     for dtype in (2, 3, 255):
@@ -250,6 +252,8 @@ def _header_rows() -> Iterator[Damage]:
     for shape in ((65535, 65535, 65535), (4096, 32768, 2), (16384, 8192, 2), (4097, 1024, 17)):
         change = put("3H", HEIGHT, *shape)
         yield Damage(f"bits of input {shape}", "HEADER", change, base="bits")
+    yield Damage("2^27 bits of input", "RANGE", put("3H", HEIGHT, 8192, 16384, 1), base="bits")
+    yield Damage("2^24 bytes of input", "RANGE", put("3H", HEIGHT, 4096, 4096, 1), base="bytes")
     yield Damage("more records than bytes", "HEADER", put("B", 7, 255))
     yield Damage("records end behind the file", "HEADER", both(cut(48 + 36 * 5 - 1), put("I", TOTAL, 227)))
     yield Damage("reserved u16, low byte", "HEADER", put("H", 46, 1))
@@ -330,8 +334,12 @@ def _geometry_rows() -> Iterator[Damage]:
     for index in (CONV1, POOL):
         for place, name in enumerate(("pool_h", "pool_w", "pool_stride_h", "pool_stride_w")):
             yield Damage(f"{name} 0 in node {index}", "SHAPE", node(index, 16 + place, "B", 0))
-    yield Damage("kernel higher than the padded input", "SHAPE", node(CONV1, 8, "B", 11))
-    yield Damage("kernel wider than the padded input", "SHAPE", node(CONV1, 9, "B", 10))
+    for axis, (name, size) in enumerate((("higher", 11), ("wider", 10))):
+        beyond = node(CONV1, 8 + axis, "B", size)
+        yield Damage(f"kernel {name} than the padded input", "SHAPE", beyond)
+        # A pool that is as large as its padding finds a window in no map at all.
+        pool = node(CONV1, 16, "8B", 2, 2, 1, 1, 1, 1, 1, 1)
+        yield Damage(f"kernel {name} than the padded input, padded pool", "SHAPE", both(beyond, pool))
     # (3 - 4) / 2 is -0 where a division cuts towards zero: a count of 1 where there is none.
     yield Damage("kernel higher, stride 2", "SHAPE", both(node(CONV2, 8, "2B", 4, 1), node(CONV2, 10, "B", 2)))
     yield Damage("kernel wider, stride 255", "SHAPE", both(node(CONV2, 8, "2B", 1, 4), node(CONV2, 11, "B", 255)))
@@ -388,9 +396,9 @@ def _range_rows() -> Iterator[Damage]:
     yield Damage("rows that pass 32 bits", "RANGE", few)
     many = both(put("3H", HEIGHT, 1, 1, 2049), _unpooled(CONV1), node(CONV1, 4, "H", 65535))
     yield Damage("all filters above 2^27 bits", "RANGE", many)
-    # 2^32 / (4 * 2048) rows: their bytes are 0 where a product wraps.
-    wraps = both(put("3H", HEIGHT, 32, 32, 64), node(CONV1, 4, "H", 16384), _kernel(CONV1, 32, 32))
-    yield Damage("rows whose bytes wrap", "RANGE", both(wraps, node(CONV1, 4, "H", 65535)))
+    # 2^15 rows of 2^15 words: their bytes are 0 where a product wraps, and all else is there.
+    wraps = both(put("3H", HEIGHT, 128, 128, 64), node(CONV1, 4, "H", 1 << 15), _kernel(CONV1, 128, 128))
+    yield Damage("rows whose bytes wrap", "RANGE", both(wraps, roomy(80_000)))
     yield Damage("range before arena", "RANGE", both(node(CONV2, 32, "I", 2), node(CONV2, 24, "I", 2)))
 
 
@@ -406,6 +414,8 @@ def _overflow_rows() -> Iterator[Damage]:
     taps = both(put("3H", HEIGHT, 255, 255, 65), _kernel(CONV1, 255, 255), node(CONV1, 4, "H", 1))
     yield Damage("byte taps above 2^22", "OVERFLOW", both(taps, roomy(600_000)))
     yield Damage("byte taps that are not there", "RANGE", taps)
+    many = both(put("3H", HEIGHT, 2049, 2048, 1), node(0, 4, "H", 1), grow(530_000, told=True))
+    yield Damage("as many taps of bits", "ARENA", many, base="bits")
     for base, limit in (("bits", (1 << 31) - 1 - 27), ("bytes", (1 << 31) - 1 - 255 * 16)):
         yield Damage(f"largest offset of {base}", None, _offset(base, limit), base=base)
         yield Damage(f"smallest offset of {base}", None, _offset(base, -limit), base=base)

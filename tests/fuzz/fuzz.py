@@ -1,0 +1,274 @@
+"""Fuzzes the engine with libFuzzer: damaged and hostile models, every buffer in a block of exactly its size.
+
+``python tests/fuzz/fuzz.py run [--minutes N] [--target NAME]`` goes on where the last run ended: corpus and progress
+lie in build/fuzz. ``status`` shows how much was run on which engine, ``coverage`` which lines the corpora do not reach,
+``pack`` writes the small corpus that the tests replay. All but ``status`` need clang with its runtime and llvm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import lzma
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+
+import driver
+
+import make_golden
+import networks
+import vectors
+from ebnn.cengine import engine_sources
+from ebnn.files import repo_root, write_atomic
+from evil.table import rows
+
+HERE = Path(__file__).resolve().parent
+FOLDER = repo_root() / "build" / "fuzz"
+PACKED = HERE / "corpus.xz"
+PROGRESS = FOLDER / "progress.jsonl"
+MOST_BYTES = 2048  # of a model
+SESSION_S = 240  # so often the progress is written
+PACKAGES = "clang libclang-rt-14-dev llvm"
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# Counters alone: callbacks at each comparison would cost most of the speed, and the mutator knows the fields.
+COVERED = ("-g", "-O1", *SANITIZERS, "-fsanitize-coverage=inline-8bit-counters,pc-table")
+TARGETS = {"kernels": (), "plain": driver.PLAIN_ONLY}  # the second counts bits with an instruction
+TURNS = ("kernels", "kernels", "kernels", "kernels", "plain")
+FUZZER = (
+    "-len_control=0", "-reload=0", "-print_final_stats=1", "-timeout=20", "-rss_limit_mb=1024", "-verbosity=0",
+    f"-max_len={MOST_BYTES}",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of the fuzzer; ``engine`` names the state of the engine and of the harness."""
+
+    date: str
+    engine: str
+    target: str
+    runs: int
+    seconds: int
+    corpus: int
+    finding: str
+
+
+def state() -> str:
+    """A digest of what the executions are counted for: the files that a model goes through, and the harness."""
+    names = ("core.h", "open.c", "run.c", "plain.c", "bytes.c", "lanes.c")
+    sources = [*(engine_sources()[0].parent / f"ebnn_{name}" for name in names), HERE / "harness.c"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def link_fuzzer(program: Path, target: str, engine: list[Path]) -> None:
+    """Compile the engine and the harness with sanitizers and counters, the mutator and the entry without."""
+    include, folder, objects = (f"-I{engine_sources()[0].parent}", f"-I{HERE}"), program.parent, []
+    for path in (*engine, HERE / "harness.c", HERE / "mutator.c", HERE / "target.c"):
+        flags = ("-O2",) if path.stem in ("mutator", "target") else COVERED
+        objects.append(str(folder / f"{path.stem}.o"))
+        command = ["clang", "-std=c99", *flags, *TARGETS[target], *include, "-c", str(path), "-o", objects[-1]]
+        subprocess.run(command, check=True)
+    subprocess.run(["clang", "-fsanitize=fuzzer", *SANITIZERS, *objects, "-o", str(program)], check=True)
+
+
+def build_target(target: str) -> Path:
+    """The fuzzer's program, compiled unless it is there."""
+    sources = [*engine_sources(), *HERE.glob("*.[ch]")]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:12]
+    program = FOLDER / "programs" / f"{target}-{digest}" / "fuzzer"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        partial = program.with_suffix(".part")
+        link_fuzzer(partial, target, [path for path in engine_sources() if path.suffix == ".c"])
+        partial.rename(program)
+    return program
+
+
+def seeds() -> list[bytes]:
+    """Models to begin with: golden, random and tight ones, the damaged ones, and what was found before."""
+    random = [vectors.random_case(seed) for seed in networks.SEEDS]
+    shrinking = [vectors.shrinking_case(seed) for seed in networks.SHRINKING]
+    cases = make_golden.load() + random + vectors.tight_cases(random[:100] + shrinking)
+    blobs = [case.blob for case in cases] + [row.blob() for row in rows()] + (unpack() if PACKED.exists() else [])
+    return [blob for blob in blobs if len(blob) <= MOST_BYTES]
+
+
+def corpus_of(target: str) -> Path:
+    """The folder of a target's corpus; seeded where it is not there."""
+    folder = FOLDER / f"corpus-{target}"
+    if not folder.exists():
+        partial = folder.with_suffix(".part")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for blob in seeds():
+            (partial / hashlib.sha1(blob).hexdigest()).write_bytes(blob)
+        partial.rename(folder)
+    return folder
+
+
+def run_fuzzer(program: Path, corpus: Path, findings: Path, seconds: int) -> subprocess.CompletedProcess:
+    """Run the fuzzer for so long, or until it finds something; what it finds becomes a file in ``findings``."""
+    findings.mkdir(exist_ok=True)
+    command = ["nice", "-n", "19", str(program), str(corpus), *FUZZER, f"-artifact_prefix={findings}/"]
+    options = {"ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=0:quarantine_size_mb=4"}
+    return subprocess.run(
+        [*command, f"-max_total_time={seconds}"], env={**os.environ, **options}, stderr=subprocess.PIPE, text=True
+    )
+
+
+def seconds_to_a_finding(folder: Path, engine: list[Path], limit_s: int) -> int | None:
+    """How long the fuzzer needs to find something in another engine; None where it finds nothing."""
+    link_fuzzer(folder / "fuzzer", "kernels", engine)
+    start = time.time()
+    done = run_fuzzer(folder / "fuzzer", corpus_of("kernels"), folder / "findings", limit_s)
+    return round(time.time() - start) if done.returncode else None
+
+
+def fuzz(target: str, seconds: int) -> Session:
+    """One session of a target."""
+    program, corpus, start = build_target(target), corpus_of(target), time.time()
+    done = run_fuzzer(program, corpus, FOLDER / "findings", seconds)
+    runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+    if done.returncode:
+        sys.stderr.write(done.stderr[-8000:])
+    return Session(
+        date=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+        engine=state(),
+        target=target,
+        runs=int(runs[1]) if runs else 0,
+        seconds=round(time.time() - start),
+        corpus=sum(1 for _ in corpus.iterdir()),
+        finding="" if done.returncode == 0 else f"exit status {done.returncode}",
+    )
+
+
+def run(minutes: float, targets: tuple[str, ...]) -> int:
+    """Sessions of the targets by turns until the time is over; the exit status."""
+    end, turn = time.time() + 60 * minutes, 0
+    while end - time.time() > 1:
+        found = fuzz(targets[turn % len(targets)], max(1, min(SESSION_S, round(end - time.time()))))
+        turn += 1
+        with PROGRESS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(found.__dict__) + "\n")
+        print(found, flush=True)
+        if found.finding:
+            return 1
+    return 0
+
+
+def status() -> None:
+    """Print the executions of each state of the engine and each target, in the order in which they began."""
+    sessions = [Session(**json.loads(line)) for line in PROGRESS.read_text(encoding="utf-8").splitlines()]
+    for key in dict.fromkeys((session.engine, session.target) for session in sessions):
+        mine = [session for session in sessions if (session.engine, session.target) == key]
+        runs, seconds = sum(session.runs for session in mine), sum(session.seconds for session in mine)
+        findings = sum(bool(session.finding) for session in mine)
+        ours = "now" if key[0] == state() else "before"
+        span = f"{mine[0].date} to {mine[-1].date}"
+        print(f"{key[0]} ({ours}) {key[1]:8} {runs:>12,} executions {seconds:>6} s {findings} findings, {span}")
+
+
+# --- the corpus in one file ---
+
+
+def pack(blobs: Iterable[bytes]) -> bytes:
+    """What ``replay.c`` reads: u32 size, model."""
+    return b"".join(struct.pack("<I", len(blob)) + blob for blob in blobs)
+
+
+def unpack() -> list[bytes]:
+    """The models of the packed corpus."""
+    data, blobs = lzma.decompress(PACKED.read_bytes()), []
+    while data:
+        (size,) = struct.unpack_from("<I", data)
+        blobs.append(data[4 : 4 + size])
+        data = data[4 + size :]
+    return blobs
+
+
+def write_packed() -> None:
+    """Take the fewest models that reach all that the corpora reach, and write them."""
+    chosen: set[bytes] = set()
+    for target in TARGETS:
+        few = FOLDER / "few"
+        shutil.rmtree(few, ignore_errors=True)
+        few.mkdir()
+        command = [str(build_target(target)), "-set_cover_merge=1", f"-max_len={MOST_BYTES}", "-verbosity=0"]
+        subprocess.run([*command, str(few), str(corpus_of(target))], check=True, stderr=subprocess.DEVNULL)
+        chosen |= {path.read_bytes() for path in few.iterdir()}
+    models = sorted(chosen, key=lambda blob: (len(blob), blob))
+    write_atomic(PACKED, lzma.compress(pack(models), preset=9 | lzma.PRESET_EXTREME))
+    print(f"{len(models)} models, {sum(map(len, models))} bytes, packed {PACKED.stat().st_size}")
+
+
+# --- replay and coverage ---
+
+
+def build_replay(folder: Path, compiler: str, flags: tuple[str, ...]) -> Path:
+    """The program that drives models without a fuzzer."""
+    engine = [path for path in engine_sources() if path.suffix == ".c"]
+    files = [str(path) for path in (HERE / "replay.c", HERE / "harness.c", *engine)]
+    include = (f"-I{engine[0].parent}", f"-I{HERE}")
+    subprocess.run([compiler, *driver.WARNINGS, *flags, *include, *files, "-o", str(folder / "replay")], check=True)
+    return folder / "replay"
+
+
+def replay(program: Path, blobs: list[bytes], limit_s: int = 300) -> list[int]:
+    """What ebnn_open says of each model; AssertionError with the messages where something is wrong."""
+    done = subprocess.run([str(program)], input=pack(blobs), capture_output=True, timeout=limit_s)
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr.decode()[-8000:]}"
+    return [int(line) for line in done.stdout.split()]
+
+
+def coverage() -> None:
+    """Print the report of llvm-cov and the lines that the corpora do not reach."""
+    engine = [str(path) for path in engine_sources() if path.name != "ebnn_ops.h"]
+    for target, flags in TARGETS.items():
+        folder = FOLDER / f"coverage-{target}"
+        folder.mkdir(parents=True, exist_ok=True)
+        counted = ("-g", "-O1", "-fprofile-instr-generate", "-fcoverage-mapping", *flags)
+        program = build_replay(folder, "clang", counted)
+        os.environ["LLVM_PROFILE_FILE"] = str(folder / "raw")
+        found = replay(program, [path.read_bytes() for path in sorted(corpus_of(target).iterdir())])
+        profile = str(folder / "profile")
+        subprocess.run(["llvm-profdata", "merge", str(folder / "raw"), "-o", profile], check=True)
+        print(f"{target}: {len(found)} models, {found.count(0)} of them open")
+        report = ["llvm-cov", "report", str(program), f"-instr-profile={profile}", *engine]
+        print(subprocess.run(report, check=True, capture_output=True, text=True).stdout)
+        for path in engine:
+            shown = ["llvm-cov", "show", str(program), f"-instr-profile={profile}", path]
+            text = subprocess.run(shown, check=True, capture_output=True, text=True).stdout
+            for line in re.findall(r"^ *\d+\| +0\|.*", text, re.MULTILINE):
+                print(f"{Path(path).name}: {line}")
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "status", "coverage", "pack"))
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--target", choices=tuple(TARGETS), help="only this one")
+    args = parser.parse_args()
+    if not shutil.which("clang"):
+        print(f"error: clang is missing: apt-get install --no-install-recommends {PACKAGES}", file=sys.stderr)
+        return 1
+    if args.what == "run":
+        return run(args.minutes, (args.target,) if args.target else TURNS)
+    {"status": status, "coverage": coverage, "pack": write_packed}[args.what]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
