@@ -1,12 +1,14 @@
 EBNN_DIR := $(USERMOD_DIR)
 
 SRC_USERMOD_C += $(EBNN_DIR)/modebnn.c
-SRC_USERMOD_LIB_C += $(EBNN_DIR)/engine/ebnn_open.c $(EBNN_DIR)/engine/ebnn_run.c \
-    $(EBNN_DIR)/engine/ebnn_plain.c $(EBNN_DIR)/engine/ebnn_lanes.c \
-    $(EBNN_DIR)/engine/ebnn_bytes.c $(EBNN_DIR)/engine/ebnn_input.c
+# The folder is the list, for micropython.cmake too.
+EBNN_ENGINE := $(sort $(wildcard $(EBNN_DIR)/engine/*.c))
+SRC_USERMOD_LIB_C += $(EBNN_ENGINE)
 
 CFLAGS_USERMOD += -I$(EBNN_DIR)
 
-# Ports build with -Os; the kernels are worth the 1.5 KB that speed takes. EBNN_COPT= leaves them as the port wants.
+# Ports build with -Os; the kernels are worth the 1.5 KB that speed takes, what runs once when a model is opened is
+# not. EBNN_COPT= leaves all as the port wants.
 EBNN_COPT ?= -O2
-$(addprefix $(BUILD)/$(notdir $(EBNN_DIR))/engine/ebnn_,run.o plain.o lanes.o bytes.o): CFLAGS += $(EBNN_COPT)
+EBNN_FAST := $(filter-out %/ebnn_open.c,$(EBNN_ENGINE))
+$(EBNN_FAST:$(EBNN_DIR)/%.c=$(BUILD)/$(notdir $(EBNN_DIR))/%.o): CFLAGS += $(EBNN_COPT)
