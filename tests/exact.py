@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-from ebnn import bits
+from ebnn import bits, ops
 from ebnn.cengine import CEngine
 from ebnn.format import decode, encode
 from ebnn.geometry import Value
@@ -60,6 +60,11 @@ def feed_engine(case: Case, fit: Fit | None = None) -> list[list[int]]:
     plan = model.plan if fit is None else make_plan(model.network, fit)
     engine = CEngine(encode(model.network, model.selftest, plan))
     return [engine.feed(rows_of(model.network.input, run.data)).tolist() for run in case.runs]
+
+
+def serves_small(blob: bytes) -> bool:
+    """Whether the engine for the least memory has all operators of a model."""
+    return not any(node.op in ops.NOT_IN_SMALL for node in decode(blob).network.nodes)
 
 
 def engine_argmax(engine: CEngine) -> int:

@@ -24,3 +24,9 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The driver compiled for size, as for a device."""
     return driver.build_driver(tmp_path_factory.mktemp("small"), driver.SMALL)
+
+
+@pytest.fixture(scope="session")
+def least(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sanitized driver of the engine for the least memory."""
+    return driver.build_driver(tmp_path_factory.mktemp("least"), (*driver.SANITIZED, "-DEBNN_SMALL"))

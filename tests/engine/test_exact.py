@@ -10,10 +10,10 @@ import pytest
 
 import make_golden
 import networks
-from ebnn import cost
+from ebnn import cost, ops
 from ebnn.cengine import CEngine
 from ebnn.format import decode
-from exact import elements, feed_engine, rows_of, run_engine
+from exact import elements, feed_engine, rows_of, run_engine, serves_small
 from vectors import Case
 
 GOLDEN = make_golden.load()
@@ -103,6 +103,19 @@ def test_driver_gives_the_same_in_exact_memory(
     program: Path = request.getfixturevalue(build)
     cases = GOLDEN + random_cases + tight_cases
     assert driver.run_driver(program, cases) == driver.expected_lines(cases)
+
+
+def test_the_least_engine_gives_the_same(least: Path, random_cases: list[Case], tight_cases: list[Case]) -> None:
+    cases = [case for case in GOLDEN + random_cases + tight_cases if serves_small(case.blob)]
+    assert driver.run_driver(least, cases) == driver.expected_lines(cases)
+    assert len(cases) > 100
+
+
+def test_the_least_engine_refuses_what_it_lacks(least: Path) -> None:
+    lacking = [case for case in GOLDEN if not serves_small(case.blob)]
+    lines = driver.run_driver(least, lacking)
+    assert lines == [f"case {number} error {ops.error_code('OP')}" for number in range(len(lacking))]
+    assert lacking
 
 
 def test_selftest_notices_a_changed_weight() -> None:

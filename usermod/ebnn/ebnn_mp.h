@@ -34,19 +34,11 @@ static const mp_obj_type_t *builtin_type(qstr name) {
 #define TYPE_ERROR builtin_type(MP_QSTR_TypeError)
 #define VALUE_ERROR builtin_type(MP_QSTR_ValueError)
 
-static void *allocate(size_t size) {
-    void *p = mp_fun_table.realloc_(NULL, size, false);
-    if (p == NULL && size != 0) {
-        mp_raise_msg(builtin_type(MP_QSTR_MemoryError), "memory allocation failed");
-    }
-    return p;
-}
-
-#define RAISE(type, text) mp_raise_msg(type, text)
-
-#ifdef EBNN_TERSE
-#define RAISE_FORMAT(type, text, ...) mp_raise_msg(type, text)
+#ifdef EBNN_SMALL // texts lie in RAM here
+#define RAISE(type, text) nlr_raise(MP_OBJ_FROM_PTR(type))
+#define RAISE_FORMAT(type, ...) nlr_raise(MP_OBJ_FROM_PTR(type))
 #else
+#define RAISE(type, text) mp_raise_msg(type, text)
 typedef struct {
     size_t length;
     char text[120];
@@ -71,6 +63,14 @@ static MP_NORETURN void raise_format(const mp_obj_type_t *type, const char *form
 }
 #define RAISE_FORMAT(type, ...) raise_format(type, __VA_ARGS__)
 #endif
+
+static void *allocate(size_t size) {
+    void *p = mp_fun_table.realloc_(NULL, size, false);
+    if (p == NULL && size != 0) {
+        RAISE(builtin_type(MP_QSTR_MemoryError), "memory allocation failed");
+    }
+    return p;
+}
 
 static mp_obj_t loaded_modules(void) {
     return mp_load_attr(import_module(MP_QSTR_sys), MP_QSTR_modules);
@@ -106,6 +106,7 @@ static mp_obj_t call_guard(mp_obj_t guard, mp_obj_t function, mp_obj_t args, mp_
     return result;
 }
 
+#ifndef EBNN_SMALL
 static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t *error) {
     return call_guard(guard, function, mp_const_empty_tuple, error);
 }
@@ -115,6 +116,7 @@ static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
     mp_obj_t function = mp_load_attr(import_module(MP_QSTR_builtins), MP_QSTR___import__);
     return call_guard(find_guard(), function, mp_obj_new_tuple(1, &text), error);
 }
+#endif
 
 // Whether something is pending cannot be seen from here.
 static bool run_pending(mp_obj_t guard, mp_obj_t *error) {

@@ -16,7 +16,8 @@ typedef struct {
     ebnn_node_t *nodes;
     ebnn_feed_t *feed; // with its window behind it, or NULL
     ebnn_t net;
-    bool busy;
+    uint32_t margin; // of the last answer
+    bool busy, has_answered;
     mp_obj_t guard; // what catches exceptions in a native module
 } ebnn_model_obj_t;
 
@@ -39,11 +40,16 @@ static bool is_model(mp_obj_t obj) {
 // --- errors --------------------------------------------------------------------------------------------------------
 
 static MP_NORETURN void raise_error(int error, const uint8_t *model) {
+#ifdef EBNN_SMALL
+    (void)model;
+    mp_raise_type_arg(VALUE_ERROR, MP_OBJ_NEW_SMALL_INT(error)); // enum in engine/ebnn_ops.h
+#else
     if (error == EBNN_E_VERSION) {
         RAISE_FORMAT(VALUE_ERROR, "model format %u.%u, this ebnn reads %u.%u: update the firmware or export again",
             (unsigned)model[4], (unsigned)model[5], EBNN_FORMAT_MAJOR, EBNN_FORMAT_MINOR);
     }
     RAISE_FORMAT(VALUE_ERROR, "%s", ebnn_error_text(error));
+#endif
 }
 
 static size_t check_error(int rc, const void *model) {
@@ -55,10 +61,9 @@ static size_t check_error(int rc, const void *model) {
 
 static void check_input(const ebnn_t *net, size_t size) {
     if (size != net->input_size) {
-        const ebnn_value_t *in = &net->input;
         RAISE_FORMAT(VALUE_ERROR, "input must be %u bytes (%ux%ux%u %s), got %u", (unsigned)net->input_size,
-            (unsigned)in->height, (unsigned)in->width, (unsigned)in->channels,
-            in->dtype == EBNN_DTYPE_U8 ? "uint8" : "packed bits", (unsigned)size);
+            (unsigned)net->input.height, (unsigned)net->input.width, (unsigned)net->input.channels,
+            net->input.dtype == EBNN_DTYPE_U8 ? "uint8" : "packed bits", (unsigned)size);
     }
 }
 
@@ -79,6 +84,7 @@ static ebnn_model_obj_t *get_model(mp_obj_t obj) {
 
 // --- making a model ------------------------------------------------------------------------------------------------
 
+#ifndef EBNN_SMALL
 // The content of a file as a bytes object; closes the file whatever happens.
 static mp_obj_t read_file(mp_obj_t path) {
     mp_obj_t args[2] = { path, MP_OBJ_NEW_QSTR(MP_QSTR_rb) }, error = MP_OBJ_NULL;
@@ -90,6 +96,7 @@ static mp_obj_t read_file(mp_obj_t path) {
     }
     return content;
 }
+#endif
 
 static bool is_aligned(const void *p) {
     return (uintptr_t)p % 4 == 0;
@@ -120,9 +127,11 @@ static void *model_arena(const ebnn_model_obj_t *self) {
 }
 
 static mp_obj_t new_model(const mp_obj_type_t *type, mp_obj_t blob, mp_obj_t arena) {
+#ifndef EBNN_SMALL
     if (mp_obj_is_str(blob)) {
         blob = read_file(blob);
     }
+#endif
     mp_buffer_info_t info;
     get_buffer(blob, &info, "model must be bytes, a buffer or the path of a file");
     size_t count = check_error(ebnn_node_count(info.buf, info.len), info.buf);
@@ -218,6 +227,7 @@ static int poll_vm(void *ctx) {
     return has_ended(run);
 }
 
+#ifndef EBNN_SMALL
 // For trace(): a CRC-32 of each node's output, or what the caller's function returns after each node.
 static int trace_node(void *ctx, uint32_t node, const void *data, uint32_t size) {
     run_t *run = ctx;
@@ -229,6 +239,7 @@ static int trace_node(void *ctx, uint32_t node, const void *data, uint32_t size)
     }
     return has_ended(run);
 }
+#endif
 
 // Run the engine, on a whole input or (`feed`) on its next row; what it says. The arena is in *arena.
 static int run_job(run_t *run, const void *input, ebnn_feed_t *feed, void **arena) {
@@ -242,7 +253,9 @@ static int run_job(run_t *run, const void *input, ebnn_feed_t *feed, void **aren
         .arena_size = self->net.arena_size,
         .input = input,
         .poll = poll_vm,
+#ifndef EBNN_SMALL
         .trace = trace_node,
+#endif
         .ctx = run,
     };
     run->job = &job;
@@ -259,7 +272,12 @@ static int run_job(run_t *run, const void *input, ebnn_feed_t *feed, void **aren
         RAISE(VALUE_ERROR, "input or arena has moved while the model ran");
     }
     *arena = job.arena;
-    return (int)check_error(rc, job.model);
+    check_error(rc, job.model);
+    if (rc == EBNN_OK) {
+        self->margin = ebnn_margin(&self->net, job.arena);
+        self->has_answered = true;
+    }
+    return rc;
 }
 
 static void *run_input(ebnn_model_obj_t *self, mp_obj_t input) {
@@ -274,6 +292,19 @@ static mp_obj_t model_infer(mp_obj_t self_in, mp_obj_t input) {
     return MP_OBJ_NEW_SMALL_INT(ebnn_argmax(&self->net, run_input(self, input)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_infer_obj, model_infer);
+
+#ifndef EBNN_SMALL
+// The index of the class; None where the answer is not sure.
+static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t input) {
+    ebnn_model_obj_t *self = get_model(self_in);
+    if (self->net.margin == 0) {
+        RAISE(VALUE_ERROR, "the model has no min_margin: calibrate it (ebnn calibrate), or use infer");
+    }
+    mp_obj_t found = model_infer(self_in, input);
+    return self->margin >= self->net.margin ? found : mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(model_classify_obj, model_classify);
+#endif
 
 // Check that `out` holds the scores: an array('i') or array('l') of 32-bit items.
 static void *scores_buffer(const ebnn_t *net, mp_obj_t out) {
@@ -309,6 +340,7 @@ static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_scores_obj, 2, 3, model_scores);
 
+#ifndef EBNN_SMALL
 // State and window in one block, made at the first row; they stay, so that no later call allocates.
 static ebnn_feed_t *model_feed_state(ebnn_model_obj_t *self) {
     if (self->feed == NULL) {
@@ -382,9 +414,11 @@ static mp_obj_t model_selftest(mp_obj_t self_in) {
     return mp_obj_new_bool(ebnn_scores_crc(&self->net, arena) == self->net.selftest_crc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(model_selftest_obj, model_selftest);
+#endif
 
 // --- attributes ----------------------------------------------------------------------------------------------------
 
+#ifndef EBNN_SMALL
 static bool is_utf8(const uint8_t *text, size_t length) {
     size_t missing = 0; // bytes of the character
     for (; length != 0; length--, text++) {
@@ -425,7 +459,9 @@ static mp_obj_t get_labels(const ebnn_model_obj_t *self) {
     }
     return MP_OBJ_FROM_PTR(tuple);
 }
+#endif
 
+#ifndef EBNN_SMALL
 static mp_obj_t get_input_shape(const ebnn_model_obj_t *self) {
     const ebnn_value_t *in = &self->net.input;
     mp_obj_t shape[3] = {
@@ -435,18 +471,27 @@ static mp_obj_t get_input_shape(const ebnn_model_obj_t *self) {
     };
     return mp_obj_new_tuple(3, shape);
 }
+#endif
 
 // X(name, value); the names are spelled out, because tools look for them in the source.
-#define MODEL_ATTRIBUTES(X) \
+#ifdef EBNN_SMALL
+#define MORE_ATTRIBUTES(X)
+#else
+#define MORE_ATTRIBUTES(X) \
     X(MP_QSTR_input_shape, get_input_shape(self)) \
-    X(MP_QSTR_input_size, mp_obj_new_int_from_uint(self->net.input_size)) \
     X(MP_QSTR_labels, get_labels(self)) \
-    X(MP_QSTR_classes, MP_OBJ_NEW_SMALL_INT(self->net.classes)) \
-    X(MP_QSTR_arena_size, mp_obj_new_int_from_uint(self->net.arena_size)) \
+    X(MP_QSTR_margin, self->has_answered ? mp_obj_new_int_from_uint(self->margin) : mp_const_none) \
+    X(MP_QSTR_min_margin, self->net.margin != 0 ? mp_obj_new_int_from_uint(self->net.margin) : mp_const_none) \
     X(MP_QSTR_row_size, mp_obj_new_int_from_uint(self->net.row_size)) \
     X(MP_QSTR_window_size, mp_obj_new_int_from_uint(self->net.window_size)) \
     X(MP_QSTR_size, mp_obj_new_int_from_uint(self->net.size)) \
     X(MP_QSTR_copied, mp_obj_new_int_from_uint(self->copy != NULL ? self->net.size : 0))
+#endif
+#define MODEL_ATTRIBUTES(X) \
+    X(MP_QSTR_input_size, mp_obj_new_int_from_uint(self->net.input_size)) \
+    X(MP_QSTR_classes, MP_OBJ_NEW_SMALL_INT(self->net.classes)) \
+    X(MP_QSTR_arena_size, mp_obj_new_int_from_uint(self->net.arena_size)) \
+    MORE_ATTRIBUTES(X)
 
 static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
     const ebnn_model_obj_t *self = MP_OBJ_TO_PTR(self_in);
@@ -463,6 +508,7 @@ static void model_attr(mp_obj_t self_in, qstr name, mp_obj_t *dest) {
     dest[1] = MP_OBJ_SENTINEL; // go on in the dict of methods
 }
 
+#ifndef EBNN_SMALL
 static void model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind_t kind) {
     (void)kind;
     const ebnn_t *net = &((ebnn_model_obj_t *)MP_OBJ_TO_PTR(self_in))->net;
@@ -471,6 +517,11 @@ static void model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind
         net->input.dtype == EBNN_DTYPE_U8 ? "uint8" : "packed bits", (unsigned)net->classes, (unsigned)net->size,
         (unsigned)net->arena_size);
 }
+#endif
+
+#ifndef EBNN_SMALL
+#include "modebnn_input.h"
+#endif
 
 // --- the module ----------------------------------------------------------------------------------------------------
 
@@ -482,6 +533,9 @@ static mp_obj_t default_key(void) {
 
 // The blob of the module `ebnn_model`, frozen or on the file system.
 static mp_obj_t import_blob(void) {
+#ifdef EBNN_SMALL
+    return mp_load_attr(import_module(MP_QSTR_ebnn_model), MP_QSTR_model);
+#else
     mp_obj_t error = MP_OBJ_NULL;
     mp_obj_t module = import_guarded(MP_QSTR_ebnn_model, &error);
     if (error == MP_OBJ_NULL) {
@@ -491,6 +545,7 @@ static mp_obj_t import_blob(void) {
         RAISE(IMPORT_ERROR, "no module ebnn_model: freeze or copy one, or use ebnn.Model(blob)");
     }
     nlr_raise(error);
+#endif
 }
 
 static mp_obj_t module_load(size_t n_args, const mp_obj_t *args) {
@@ -503,12 +558,22 @@ static mp_obj_t module_load(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(module_load_obj, 0, 1, module_load);
 
-static mp_obj_t module_infer(mp_obj_t input) {
+static mp_obj_t default_model(void) {
     mp_obj_t model = find_loaded(default_key());
     // Anybody can write to sys.modules.
-    return model_infer(is_model(model) ? model : module_load(0, NULL), input);
+    return is_model(model) ? model : module_load(0, NULL);
+}
+
+static mp_obj_t module_infer(mp_obj_t input) {
+    return model_infer(default_model(), input);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(module_infer_obj, module_infer);
+
+#ifndef EBNN_SMALL
+static mp_obj_t module_classify(mp_obj_t input) {
+    return model_classify(default_model(), input);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(module_classify_obj, module_classify);
 
 static mp_obj_t module_crc32(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t info;
@@ -517,24 +582,64 @@ static mp_obj_t module_crc32(size_t n_args, const mp_obj_t *args) {
     return mp_obj_new_int_from_uint(ebnn_crc32(crc, info.buf, info.len));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(module_crc32_obj, 1, 2, module_crc32);
+#endif
 
 // --- what there is, for firmware and for native modules --------------------------------------------------------------
+
+#ifdef EBNN_SMALL
+#define MORE_METHODS(X)
+#define MORE_FUNCTIONS(X)
+#define MODULE_CONSTANTS(X)
+#else
+#define MORE_METHODS(X) \
+    X(MP_QSTR_classify, model_classify_obj) \
+    X(MP_QSTR_feed, model_feed_obj) \
+    X(MP_QSTR_trace, model_trace_obj) \
+    X(MP_QSTR_selftest, model_selftest_obj)
+#define MORE_FUNCTIONS(X) \
+    X(MP_QSTR_classify, module_classify_obj) \
+    X(MP_QSTR_crc32, module_crc32_obj)
+// Pixel formats; up to 6 they are framebuf's own numbers.
+#define MODULE_CONSTANTS(X) \
+    X(MP_QSTR_MONO_VLSB, EBNN_PIXELS_MONO_VLSB) \
+    X(MP_QSTR_MONO_HLSB, EBNN_PIXELS_MONO_HLSB) \
+    X(MP_QSTR_MONO_HMSB, EBNN_PIXELS_MONO_HMSB) \
+    X(MP_QSTR_GS8, EBNN_PIXELS_GS8) \
+    X(MP_QSTR_RGB565, EBNN_PIXELS_RGB565) \
+    X(MP_QSTR_RGB565_SWAPPED, EBNN_PIXELS_RGB565_SWAPPED)
+#endif
 
 #define MODEL_METHODS(X) \
     X(MP_QSTR_infer, model_infer_obj) \
     X(MP_QSTR_scores, model_scores_obj) \
-    X(MP_QSTR_feed, model_feed_obj) \
-    X(MP_QSTR_trace, model_trace_obj) \
-    X(MP_QSTR_selftest, model_selftest_obj)
+    MORE_METHODS(X)
 
 #define MODULE_FUNCTIONS(X) \
     X(MP_QSTR_load, module_load_obj) \
     X(MP_QSTR_infer, module_infer_obj) \
-    X(MP_QSTR_crc32, module_crc32_obj)
+    MORE_FUNCTIONS(X)
 
 #ifdef MICROPY_ENABLE_DYNRUNTIME
 
-#define MODEL_SLOTS 4
+#define MOST_SLOTS 4
+
+static mp_obj_type_t *new_type(qstr name) {
+    size_t size = sizeof(mp_obj_type_t) + MOST_SLOTS * sizeof(void *);
+    mp_obj_type_t *type = allocate(size);
+    memset(type, 0, size);
+    type->base.type = &mp_type_type;
+    type->name = name;
+    return type;
+}
+
+#ifndef EBNN_SMALL
+static mp_obj_t new_input_type(void) {
+    mp_obj_type_t *type = new_type(MP_QSTR_Input);
+    MP_OBJ_TYPE_SET_SLOT(type, make_new, input_make_new, 0);
+    MP_OBJ_TYPE_SET_SLOT(type, call, input_call, 1);
+    return MP_OBJ_FROM_PTR(type);
+}
+#endif
 
 // There are no writable variables: where their address comes from differs between architectures, and one linker gets it
 // wrong. The class lies on the heap.
@@ -543,15 +648,13 @@ static mp_obj_t new_model_type(void) {
 #define METHOD(name, function) mp_obj_dict_store(methods, MP_OBJ_NEW_QSTR(name), MP_OBJ_FROM_PTR(&function));
     MODEL_METHODS(METHOD)
 #undef METHOD
-    size_t size = sizeof(mp_obj_type_t) + MODEL_SLOTS * sizeof(void *);
-    mp_obj_type_t *type = allocate(size);
-    memset(type, 0, size);
-    type->base.type = &mp_type_type;
-    type->name = MP_QSTR_Model;
+    mp_obj_type_t *type = new_type(MP_QSTR_Model);
     MP_OBJ_TYPE_SET_SLOT(type, make_new, model_make_new, 0);
-    MP_OBJ_TYPE_SET_SLOT(type, print, model_print, 1);
-    MP_OBJ_TYPE_SET_SLOT(type, attr, model_attr, 2);
-    MP_OBJ_TYPE_SET_SLOT(type, locals_dict, MP_OBJ_TO_PTR(methods), 3);
+    MP_OBJ_TYPE_SET_SLOT(type, attr, model_attr, 1);
+    MP_OBJ_TYPE_SET_SLOT(type, locals_dict, MP_OBJ_TO_PTR(methods), 2);
+#ifndef EBNN_SMALL
+    MP_OBJ_TYPE_SET_SLOT(type, print, model_print, 3);
+#endif
     return MP_OBJ_FROM_PTR(type);
 }
 
@@ -567,6 +670,12 @@ __attribute__((externally_visible)) mp_obj_t mpy_init(mp_obj_fun_bc_t *self, siz
     mp_store_global(MP_QSTR___version__, mp_obj_new_str(EBNN_VERSION, sizeof(EBNN_VERSION) - 1));
     mp_store_global(MP_QSTR_FORMAT, mp_obj_new_tuple(2, format));
     mp_store_global(MP_QSTR_Model, new_model_type());
+#ifndef EBNN_SMALL
+    mp_store_global(MP_QSTR_Input, new_input_type());
+#endif
+#define CONSTANT(name, value) mp_store_global(name, MP_OBJ_NEW_SMALL_INT(value));
+    MODULE_CONSTANTS(CONSTANT)
+#undef CONSTANT
 #define FUNCTION(name, function) mp_store_global(name, MP_OBJ_FROM_PTR(&function));
     MODULE_FUNCTIONS(FUNCTION)
 #undef FUNCTION
@@ -576,6 +685,7 @@ __attribute__((externally_visible)) mp_obj_t mpy_init(mp_obj_fun_bc_t *self, siz
 #else
 
 #define ROW(name, object) { MP_ROM_QSTR(name), MP_ROM_PTR(&object) },
+#define CONSTANT(name, value) { MP_ROM_QSTR(name), MP_ROM_INT(value) },
 
 static const mp_rom_map_elem_t model_methods_table[] = { MODEL_METHODS(ROW) };
 static MP_DEFINE_CONST_DICT(model_methods, model_methods_table);
@@ -589,6 +699,16 @@ MP_DEFINE_CONST_OBJ_TYPE(
     print, model_print,
     attr, model_attr,
     locals_dict, &model_methods
+    );
+// clang-format on
+
+// clang-format off
+MP_DEFINE_CONST_OBJ_TYPE(
+    ebnn_type_input,
+    MP_QSTR_Input,
+    MP_TYPE_FLAG_NONE,
+    make_new, input_make_new,
+    call, input_call
     );
 // clang-format on
 
@@ -606,8 +726,10 @@ static const MP_DEFINE_STR_OBJ(version_str, EBNN_VERSION);
 static const mp_rom_map_elem_t module_globals_table[] = { { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_ebnn) },
     { MP_ROM_QSTR(MP_QSTR___version__), MP_ROM_PTR(&version_str) },
     { MP_ROM_QSTR(MP_QSTR_FORMAT), MP_ROM_PTR(&format_tuple) },
-    { MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&ebnn_type_model) }, MODULE_FUNCTIONS(ROW) };
+    { MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&ebnn_type_model) },
+    { MP_ROM_QSTR(MP_QSTR_Input), MP_ROM_PTR(&ebnn_type_input) }, MODULE_CONSTANTS(CONSTANT) MODULE_FUNCTIONS(ROW) };
 #undef ROW
+#undef CONSTANT
 static MP_DEFINE_CONST_DICT(module_globals, module_globals_table);
 
 const mp_obj_module_t ebnn_module = {

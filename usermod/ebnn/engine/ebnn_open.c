@@ -104,10 +104,25 @@ static const op_t op_table[] = {
 #undef ROW
 };
 
+static int is_built(const op_t *op) {
+#ifdef EBNN_WITHOUT_POOL_OR
+    if (op->source == EBNN_SOURCE_POOL) {
+        return 0;
+    }
+#endif
+#ifdef EBNN_WITHOUT_DENSE_U8
+    if (op->source == EBNN_SOURCE_DENSE && op->input == EBNN_DTYPE_U8) {
+        return 0;
+    }
+#endif
+    (void)op;
+    return 1;
+}
+
 static const op_t *find_op(uint8_t code) {
     for (size_t i = 0; i < sizeof(op_table) / sizeof(op_table[0]); i++) {
         if (op_table[i].code == code) {
-            return &op_table[i];
+            return is_built(&op_table[i]) ? &op_table[i] : NULL;
         }
     }
     return NULL;
@@ -139,17 +154,6 @@ static int fields_fit(const op_t *op, const uint8_t *record) {
         && (is_pool ? filters == 0 && get32(record + 32) == 0 : filters != 0);
 }
 
-static void read_window(ebnn_window_t *w, const uint8_t *p) {
-    w->height = p[0];
-    w->width = p[1];
-    w->stride_h = p[2];
-    w->stride_w = p[3];
-    w->top = p[4];
-    w->left = p[5];
-    w->bottom = p[6];
-    w->right = p[7];
-}
-
 static int window_fits(const ebnn_window_t *w) {
     return w->stride_h != 0 && w->stride_w != 0 && w->top < w->height && w->bottom < w->height && w->left < w->width
         && w->right < w->width;
@@ -175,8 +179,9 @@ static uint16_t count_columns(uint32_t size, const ebnn_window_t *w) {
 // Geometry: kernel and pool windows, the map before the pool, the output.
 static int read_geometry(ebnn_node_t *node, const ebnn_value_t *in, const uint8_t *record) {
     static const uint8_t unit[8] = { 1, 1, 1, 1, 0, 0, 0, 0 };
-    read_window(&node->kernel, node->source == EBNN_SOURCE_CONV ? record + 8 : unit);
-    read_window(&node->pool, node->source == EBNN_SOURCE_DENSE ? unit : record + 16);
+    // The fields of both lie as in the record.
+    memcpy(&node->kernel, node->source == EBNN_SOURCE_CONV ? record + 8 : unit, sizeof(ebnn_window_t));
+    memcpy(&node->pool, node->source == EBNN_SOURCE_DENSE ? unit : record + 16, sizeof(ebnn_window_t));
     if (!window_fits(&node->kernel) || !window_fits(&node->pool)) {
         return EBNN_E_SHAPE;
     }

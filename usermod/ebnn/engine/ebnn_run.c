@@ -154,7 +154,7 @@ static int run_rows(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
             return EBNN_E_STOPPED;
         }
         polled = cursor->y;
-        if (run->node->source == EBNN_SOURCE_POOL) {
+        if (ebnn_is_pool(run->node)) {
             pool_input(run, cursor);
             continue;
         }
