@@ -27,16 +27,16 @@ from ebnn.board.session import Session
 from ebnn.board.targets import load_target
 from ebnn.bundle import compile_module
 from ebnn.cli import main
+from ebnn.cli.install import with_model
 from ebnn.errors import BoardError
 from ebnn.files import repo_root
 from ebnn.firmware import Variant, build
-from ebnn.format import decode
-from ebnn.freeze import render_module
 from evil.table import ARENA, mended
 
 FLASH = str(Path(__file__).with_name("mps2-flash.toml"))
 FALLBACK = repo_root() / "usermod" / "fallback" / "ebnn.py"
 CASE = next(case for case in make_golden.load() if case.name == "network")
+SMALL_CASE = "conv_u8_pool"  # has no operator that the small module lacks
 pytestmark = pytest.mark.xdist_group("mps2-flash")
 
 
@@ -59,13 +59,10 @@ def unix_stock(boot: Callable[[str], Board], tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture(scope="session")
-def order(tmp_path_factory: pytest.TempPathFactory) -> Order:
+def order() -> Order:
     """The native modules of the flash board and of this computer, and the model of the golden case ``network``."""
     builds = [built.native_module(arch).parents[3] for arch in ("armv7m", "x64")][0]
-    path = tmp_path_factory.mktemp("model") / "ebnn_model.py"
-    path.write_text(render_module(CASE.blob))
-    arena = decode(CASE.blob).plan.arena_size
-    return Order(builds, model=CASE.blob, model_mpy=compile_module(path).read_bytes(), arena=arena)
+    return with_model(Order(builds), CASE.blob)
 
 
 def put(session: Session, order: Order, **changes: object) -> Installed:
@@ -100,7 +97,7 @@ def test_native_module_and_model_on_a_board_with_flash(flash: Board, order: Orde
     done = put(session, order, form=form)
     assert (paths(done), done.module, done.facts.arch) == (names, "ebnn.mpy", "armv7em")
     assert {(sent.how, sent.hash) for sent in done.sent} == {("sent", "sha256")}
-    assert (done.check["selftest"], done.check["model"][1:4]) == (True, (len(CASE.blob), order.arena, 0))
+    assert (done.check["selftest"], done.check["model"][1:]) == (True, (order.arena, 0))
     assert done.check["before"] > done.check["after"] > 100_000
     again = put(session, order, form=form)
     assert {sent.how for sent in again.sent} == {"unchanged"}
@@ -160,14 +157,31 @@ def test_firmware_that_has_ebnn_gets_the_model_alone(unix_stock: Board, order: O
         install(BoardFiles(session), replace(order, python=("ebnn.py", b"")))
 
 
-def test_the_small_module_by_wish_and_where_ram_is_short(flash: Board, order: Order) -> None:
-    session = flash.session()
-    native = {name: built.native_module("armv7m", name).read_bytes() for name in ("ebnn", "ebnn_small")}
+def test_the_small_module_by_wish_and_where_ram_is_short(flash: Board) -> None:
+    case = next(case for case in make_golden.load() if case.name == SMALL_CASE)
+    session, order = (
+        flash.session(),
+        with_model(Order(built.native_module("armv7m", "ebnn_small").parents[3]), case.blob),
+    )
     for changes, name in (({"small": True}, "ebnn_small"), ({}, "ebnn"), ({"arena": 250_000}, "ebnn_small")):
-        done = put(session, order, **changes)
-        assert done.module == f"{name}.mpy"
-        session.exec("f = open('ebnn.mpy', 'rb')")
-        assert session.eval("f.read()") == native[name]
+        done = install(BoardFiles(session), replace(order, **changes))
+        assert (done.module, done.check["selftest"]) == (f"{name}.mpy", True)
+        assert session.eval("open('ebnn.mpy', 'rb').read()") == built.native_module("armv7m", name).read_bytes()
+        session.exec("import ebnn")
+        assert session.eval(f"ebnn.load().scores({case.runs[0].data!r})") == tuple(case.runs[0].scores)
+    wrong = bytearray(case.blob)
+    wrong[36] ^= 1
+    with pytest.raises(BoardError, match="the model's self-test gives wrong scores on this board"):
+        install(BoardFiles(session), replace(order, model=mended(bytes(wrong)), small=True, form="raw"))
+
+
+def test_the_small_module_lacks_operators(flash: Board, order: Order) -> None:
+    session = flash.session()
+    pool = with_model(order, next(case for case in make_golden.load() if case.name == "pool_or_c6").blob)
+    assert order.fits_small and not pool.fits_small
+    with pytest.raises(BoardError, match="--small: this module lacks .*pool_or"):
+        install(BoardFiles(session), replace(pool, small=True))
+    assert install(BoardFiles(session), replace(pool, arena=250_000)).module == "ebnn.mpy"
 
 
 # --- what cannot ---
@@ -207,13 +221,14 @@ def test_a_full_file_system_loses_nothing(flash: Board, order: Order) -> None:
     put(session, order, form="mpy")
     session.exec("f = open('big', 'wb')\nfor i in range(120): f.write(bytes(512))\nf.close()")
     before = session.eval("sorted(__import__('os').listdir())")
-    with pytest.raises(BoardError, match=r"ebnn\.mpy needs 16,\d\d\d bytes, [\d,]+ are free on the board"):
-        install(BoardFiles(session), replace(order, small=True, form="mpy"))
+    changed = replace(order, python=("ebnn.mpy", bytes(16_000)), form="mpy")
+    with pytest.raises(BoardError, match=r"ebnn\.mpy needs 16,000 bytes, [\d,]+ are free on the board"):
+        install(BoardFiles(session), changed)
     # Where a file system says too late that it is full:
     files = BoardFiles(session)
     files._check_room = lambda path, wanted: None
     with pytest.raises(BoardError, match="cannot write ebnn.mpy: its file system is full; what was there is untouched"):
-        install(files, replace(order, small=True, form="mpy"))
+        install(files, changed)
     assert session.eval("sorted(__import__('os').listdir())") == before
     session.exec("import os\nos.remove('big')")
     assert {sent.how for sent in put(session, order, form="mpy").sent} == {"unchanged"}
@@ -280,8 +295,8 @@ def test_a_rest_of_something_else_is_not_taken(unix_stock: Board, tmp_path: Path
 def test_a_file_that_arrives_damaged_is_not_put_into_place(unix_stock: Board, tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"old")
     files = BoardFiles(unix_stock.session())
-    whole = files._text
-    files._text = lambda data: whole(data[:-1] + b"!")
+    whole = files.text
+    files.text = lambda data: whole(data[:-1] + b"!")
     with pytest.raises(BoardError, match="arrived damaged"):
         files.put(str(tmp_path / "x.bin"), b"x" * 600)
     assert [(path.name, path.read_bytes()) for path in tmp_path.glob("x*")] == [("x.bin", b"old")]
@@ -299,8 +314,10 @@ def test_fat(flash: Board, order: Order) -> None:
     session = flash.session()
     session.exec("import vfs, flash\nvfs.umount('/')\nvfs.VfsFat.mkfs(flash)\nvfs.mount(flash, '/')")
     put(session, order, form="mpy")
-    done = put(session, order, form="mpy", small=True)  # over the old one, which FAT does not do by itself
-    assert [sent.how for sent in done.sent] == ["sent", "unchanged"]
+    files = BoardFiles(session)
+    assert files.put("ebnn_model.mpy", b"other").how == "sent"  # over the old one, which FAT does not do by itself
+    done = put(session, order, form="mpy")
+    assert [sent.how for sent in done.sent] == ["unchanged", "sent"]
     assert session.eval("sorted(__import__('os').listdir())") == ["ebnn.mpy", "ebnn_model.mpy"]
 
 

@@ -1,9 +1,10 @@
 # The module `ebnn` in plain Python, for boards that load no native code: copy it to /lib. All seven operators, and the
-# same answers in every bit, hundreds of times slower. docs/SPEC.md says what the bytes mean.
+# same answers in every bit, some 200 times slower. docs/SPEC.md says what the bytes mean.
 #
 # Checked: magic, format, size and checksum of the model, its operators, and the size of an input. Not checked: all else
 # in the model, so one that is wrong under a right checksum ends in any exception or in wrong scores. `arena` is not
-# used: each value has memory of its own. `out` is anything with items. `feed` keeps the whole input.
+# used: each value has memory of its own. `out` is anything with items. `feed` keeps the whole input. Left out: inputs
+# from frames of cameras and displays.
 
 try:
     from binascii import crc32
@@ -113,8 +114,13 @@ class _Node:
 
     def run(self, blob, data):
         # The bytes of the output.
+        few = self.u8 and self.taps <= 256
+        self.kept = [bytes(self.positive(blob, f)) for f in range(self.filters)] if few else None
+        size = 4 if self.wide else 2
+        places = range(self.constants, self.constants + size * self.filters, size)
+        limits = None if self.pools else [_signed(blob, at, size) for at in places]  # thresholds or offsets
         if self.scores:
-            sums = [self.sum(blob, data, f) + self.constant(blob, f) for f in range(self.filters)]
+            sums = [self.sum(blob, data, f) + limits[f] for f in range(self.filters)]
             return b"".join((score & 0xFFFFFFFF).to_bytes(4, "little") for score in sums)
         rows, columns, filters = self.output
         stride = _stride(filters)
@@ -125,7 +131,12 @@ class _Node:
                 places = [(row * columns + i) * stride for row in _windows(y, self.pool[0]) for i in across]
                 patch = self.patch(data, y, x) if places else None
                 for f in range(filters if places else 0):
-                    if not all(_bit(out, place + f) for place in places) and self.hit(blob, patch, f):
+                    for place in places:
+                        if not out[place + f >> 3] >> (place + f & 7) & 1:
+                            break
+                    else:  # a pool's earlier hits are enough
+                        continue
+                    if _bit(patch, f) if self.pools else self.sum(blob, patch, f) >= limits[f]:
                         for place in places:
                             out[place + f >> 3] |= 1 << (place + f & 7)
         if self.flips:
@@ -143,7 +154,7 @@ class _Node:
             self.size + 7 >> 3, "little"
         )
         (_, high, down, top), (_, wide, right, left) = self.kernel
-        out = bytearray(max(self.row, self.taps if self.u8 else 0))
+        out = bytearray(self.taps if self.u8 else self.row)
         to = 0
         for row in range(y * down - top, y * down - top + high):
             for column in range(x * right - left, x * right - left + wide):
@@ -154,28 +165,27 @@ class _Node:
                 to += self.size
         return out
 
-    def hit(self, blob, patch, f):
-        return _bit(patch, f) if self.pools else self.sum(blob, patch, f) >= self.constant(blob, f)
-
-    def constant(self, blob, f):
-        size = 4 if self.wide else 2
-        return _signed(blob, self.constants + f * size, size)
+    def positive(self, blob, f):
+        # The taps of bytes whose weight is +1; kept while a node runs, if they are few.
+        at = self.weights + f * self.row
+        return (i for i in range(self.taps) if blob[at + (i >> 3)] >> (i & 7) & 1)
 
     def sum(self, blob, patch, f):
         # Sum over the taps of weight * value.
-        at, total = self.weights + f * self.row, 0
+        total = 0
         if self.u8:
-            for i in range(self.taps):
-                total += patch[i] if blob[at + (i >> 3)] >> (i & 7) & 1 else -patch[i]
-            return total
-        ones = _ONES
-        for i in range(self.row):
-            total += ones[patch[i] ^ blob[at + i]]
+            for i in self.kept[f] if self.kept else self.positive(blob, f):
+                total += patch[i]
+            return 2 * total - sum(patch)
+        at, ones = self.weights + f * self.row, _ONES
+        for a, b in zip(patch, blob[at : at + self.row]):  # noqa: B905 (MicroPython)
+            total += ones[a ^ b]
         return self.taps - 2 * total
 
 
 class Model:
     copied = 0
+    margin = None
 
     def __init__(self, model, arena=None):
         if isinstance(model, str):
@@ -185,6 +195,7 @@ class Model:
         self.size = _check(blob)
         self._blob, self._nodes, self._rows, self._u8 = model, [], 0, blob[26]
         self.arena_size = _number(blob, 16, 4)
+        self.min_margin = _number(blob, 40, 4) or None
         self.input_shape = height, width, channels = tuple(_number(blob, at, 2) for at in (20, 22, 24))
         shapes = [self.input_shape]
         for i in range(blob[7]):
@@ -231,6 +242,8 @@ class Model:
             for k in range(i + 1):
                 if not any(node.source == k for node in self._nodes[i + 1 :]):
                     values[k] = None
+        best = sorted(_signed(values[-1], at, 4) for at in range(0, 4 * self.classes, 4))
+        self.margin = best[-1] - best[-2] if self.classes > 1 else 0xFFFFFFFF
         return values[-1]
 
     def scores(self, data, out=None):
@@ -245,6 +258,12 @@ class Model:
     def infer(self, data, out=None):
         scores = list(self.scores(data, out))
         return scores.index(max(scores))
+
+    def classify(self, data):
+        if not self.min_margin:
+            raise ValueError("the model has no min_margin: calibrate it (ebnn calibrate), or use infer")
+        found = self.infer(data)
+        return found if self.margin >= self.min_margin else None
 
     def trace(self, data, hook=None):
         seen = []
@@ -294,3 +313,7 @@ def load(model=None):
 
 def infer(data):
     return (_default or load()).infer(data)
+
+
+def classify(data):
+    return (_default or load()).classify(data)

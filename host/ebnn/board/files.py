@@ -40,12 +40,18 @@ class BoardFiles:
     def __init__(self, session: Session, show: Callable[[str, int, int], None] | None = None) -> None:
         self.session = session
         self.show = show or (lambda path, done, size: None)
-        self.load()
+        self.load("facts", "rom")  # alone, so that it finds the heap that there is
         self.facts = self.call("facts")
+        self.load()
 
-    def load(self) -> None:
-        """Give the board its part of the work; again after a soft reset."""
-        self.session.exec(source_of(remote))
+    def load(self, *names: str) -> None:
+        """Give the board functions of ``remote``, all or some, each by itself, as a small heap takes it."""
+        imports, *functions = re.split(r"\n(?=def )", source_of(remote))
+        self.session.exec(imports)
+        for function in functions:
+            name = function[len("def ebnn_") : function.index("(")]
+            if not names or name in names:
+                self.session.exec(function + "\ngc.collect()")
 
     def call(self, name: str, *arguments: object, timeout: float = 30.0):
         """Call a function of ``remote`` on the board; returns what it returns."""
@@ -63,7 +69,7 @@ class BoardFiles:
         try:
             self._check_room(path, len(data) - done)
             for at in range(done, len(data), PIECE):
-                self.call("append", part, self._text(data[at : at + PIECE]))
+                self.call("append", part, self.text(data[at : at + PIECE]))
                 self.show(path, min(at + PIECE, len(data)), len(data))
             if not self._holds(part, data):
                 self.call("remove", part)
@@ -105,7 +111,8 @@ class BoardFiles:
     def _sent(self, path: str, data: bytes, how: str) -> Sent:
         return Sent(path, len(data), how, self._hash)
 
-    def _text(self, data: bytes) -> str:
+    def text(self, data: bytes) -> str:
+        """Bytes as the board's ``ebnn_decode`` takes them."""
         return base64.b64encode(data).decode() if self.facts["base64"] else data.hex()
 
     # ROMFS.
@@ -138,7 +145,7 @@ class BoardFiles:
         piece = -(-PIECE // least) * least
         for at in range(0, len(image), piece):
             data = image[at : at + piece]
-            self._check_rom(self.call("rom_write", at, self._text(data + bytes(-len(data) % least)), block) or 0)
+            self._check_rom(self.call("rom_write", at, self.text(data + bytes(-len(data) % least)), block) or 0)
             self.show("/rom", at + len(data), len(image))
         self._check_rom(self.call("rom_finish", block) or 0)
         if not self._rom_holds(image):

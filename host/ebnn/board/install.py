@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ebnn import ops
 from ebnn.board.files import BoardFiles, Sent
 from ebnn.board.ports import ports
 from ebnn.board.session import RemoteError
@@ -24,7 +27,7 @@ FORMS = ("romfs", "mpy", "raw")
 MODULE, MODEL, DATA_FILE = "ebnn", "ebnn_model", "ebnn_model.bin"
 SELFTEST_TIMEOUT = 600.0  # seconds: the fallback on a slow board
 OTHER_WAYS = (
-    "what else there is: firmware with the module built in (ebnn firmware), or the same in plain Python, hundreds of "
+    "what else there is: firmware with the module built in (ebnn firmware), or the same in plain Python, some 200 "
     "times slower (ebnn install --python)"
 )
 
@@ -71,6 +74,8 @@ class Order:
         model: a model file, or None.
         model_mpy: the same as a .mpy module.
         arena: bytes of working memory that the model wants.
+        probe: the input of the model's self-test, for a module that does not make it itself.
+        fits_small: whether ebnn_small.mpy has the model's operators.
         form: of the model: "romfs" (in place), "mpy" (a module), "raw" (a file and a module that names it), or "auto".
         folder: on the board, instead of the first one of its path that is called lib.
     """
@@ -81,6 +86,8 @@ class Order:
     model: bytes | None = None
     model_mpy: bytes | None = None
     arena: int = 0
+    probe: bytes = b""
+    fits_small: bool = True
     form: str = "auto"
     folder: str | None = None
 
@@ -156,7 +163,9 @@ def _module(name: str, facts: Facts, order: Order, form: str | None) -> tuple[st
     wanted = path.stat().st_size + order.arena + SPARE_RAM + (0 if form in (None, "romfs") else len(order.model))
     if order.small and not small.is_file():
         raise BoardError(f"{small}: no such file: make natmod builds it")
-    if small.is_file() and (order.small or wanted > facts.free):
+    if order.small and not order.fits_small:
+        raise BoardError(f"--small: this module lacks {', '.join(ops.NOT_IN_SMALL)}, and the model has one of them")
+    if small.is_file() and (order.small or (order.fits_small and wanted > facts.free)):
         path = small
     return path.name, path.read_bytes()
 
@@ -226,7 +235,8 @@ def _put_model(files: BoardFiles, facts: Facts, order: Order, form: str) -> list
     path = _path(facts, order, DATA_FILE)
     _make_folder(files, facts, order)
     data = files.put(path, order.model)
-    return [data, _put(files, facts, order, f"{MODEL}.py", f"model = {path!r}\n".encode())]
+    loader = f'with open({path!r}, "rb") as file:\n    model = file.read()\n'  # the small module takes no path
+    return [data, _put(files, facts, order, f"{MODEL}.py", loader.encode())]
 
 
 def _rom_model(model: bytes) -> dict[str, bytes]:
@@ -291,13 +301,15 @@ def _check(files: BoardFiles, order: Order, done: Installed) -> dict:
     """Reset, import, self-test; raises BoardError that says what the board said."""
     name = files.session.name
     files.session.soft_reset()
-    files.load()
-    if done.form == "romfs":
+    files.load("rom_mount", "check")
+    if any(sent.path == "/rom" for sent in done.sent):
         files.call("rom_mount")
     if order.folder is not None and order.folder.rstrip("/") not in files.facts["path"]:
         raise BoardError(f"{name}: {order.folder} is not in the board's sys.path: nothing is imported from there")
     try:
         check = files.call("check", order.model is not None, timeout=SELFTEST_TIMEOUT)
+        if check.get("selftest", True) is None:
+            check["selftest"] = _selftest(files, order)
     except RemoteError as error:
         raise _explained(name, error, done) from None
     _check_origin(name, check["ebnn"][2], [f"{MODULE}.mpy", f"{MODULE}.py"], done)
@@ -306,6 +318,13 @@ def _check(files: BoardFiles, order: Order, done: Installed) -> dict:
         if not check["selftest"]:
             raise BoardError(f"{name}: installed, but the model's self-test gives wrong scores on this board")
     return check
+
+
+def _selftest(files: BoardFiles, order: Order) -> bool:
+    """The self-test of SPEC section 6, for a module without one."""
+    files.load("decode", "scores")
+    scores = files.call("scores", files.text(order.probe), timeout=SELFTEST_TIMEOUT)
+    return zlib.crc32(struct.pack(f"<{len(scores)}i", *scores)) == int.from_bytes(order.model[36:40], "little")
 
 
 def _check_origin(name: str, file: str | None, names: list[str], done: Installed) -> None:

@@ -188,7 +188,8 @@ def ebnn_rom_mount():
 
 
 def ebnn_check(model):
-    # Free heap before, and what `ebnn` says of itself and of its default model (where there is one).
+    # Free heap before, and what `ebnn` says of itself and of its default model (where there is one). The small native
+    # module has neither all of these attributes nor a self-test.
     gc.collect()
     before = gc.mem_free()
     import ebnn
@@ -198,10 +199,14 @@ def ebnn_check(model):
         import ebnn_model
 
         m = ebnn.load()
-        found["model"] = getattr(ebnn_model, "__file__", None), m.size, m.arena_size, m.copied, repr(m)
-        gc.collect()
-        found["free"] = gc.mem_free()
-        found["selftest"] = m.selftest()
+        found["model"] = getattr(ebnn_model, "__file__", None), m.arena_size, getattr(m, "copied", None)
+        found["selftest"] = m.selftest() if hasattr(m, "selftest") else None
     gc.collect()
     found["after"] = gc.mem_free()
     return found
+
+
+def ebnn_scores(text):
+    import ebnn
+
+    return ebnn.load().scores(ebnn_decode(text))

@@ -65,8 +65,10 @@ def _session(options: argparse.Namespace):
 
 
 def _enter(session) -> None:
+    """End what the board is doing; its modules and its heap are as after a start."""
     try:
         session.enter_raw()
+        session.soft_reset()
     except BoardError as error:
         raise BoardError(f"{error}: is this the board's port, and does it run MicroPython?") from None
 
@@ -74,7 +76,7 @@ def _enter(session) -> None:
 def _order(options: argparse.Namespace):
     from ebnn.board.install import Order
     from ebnn.files import repo_root
-    from ebnn.format import decode, read_blob
+    from ebnn.format import read_blob
 
     builds = options.builds or repo_root() / "build" / "natmod"
     order = Order(builds, small=options.small, form=options.form, folder=options.folder)
@@ -85,8 +87,27 @@ def _order(options: argparse.Namespace):
         order = dataclasses.replace(order, python=python)
     if options.model is None:
         return order
-    blob = read_blob(model_path(options.model))
-    return dataclasses.replace(order, model=blob, model_mpy=_model_module(blob), arena=decode(blob).plan.arena_size)
+    return with_model(order, read_blob(model_path(options.model)))
+
+
+def with_model(order, blob: bytes):
+    """An order with a model file and what the installer wants to know of it; raises ModelError."""
+    from ebnn import ops
+    from ebnn.bits import pack_maps
+    from ebnn.format import decode
+    from ebnn.sim import selftest_input
+
+    model = decode(blob)
+    network = model.network
+    data = selftest_input(network.input, model.selftest.seed)
+    return dataclasses.replace(
+        order,
+        model=blob,
+        model_mpy=_model_module(blob),
+        arena=model.plan.arena_size,
+        probe=(data if network.input.dtype == "u8" else pack_maps(data)).tobytes(),
+        fits_small=not any(node.op in ops.NOT_IN_SMALL for node in network.nodes),
+    )
 
 
 def _model_module(blob: bytes) -> bytes | None:
@@ -125,9 +146,9 @@ def text(name: str, done) -> str:
     lines += [f"  {sent.path}: {sent.size:,} bytes {sent.how}, {sent.hash} checked" for sent in done.sent]
     lines.append(f"ebnn {check['ebnn'][0]} from {check['ebnn'][2] or 'the firmware'} ({done.module})")
     if "model" in check:
-        _, size, arena, copied, _ = check["model"]
+        _, arena, copied = check["model"]
         place = "in RAM" if copied or done.form in ("mpy", "raw") else "used where it lies in flash"
-        lines.append(f"model: {size:,} bytes, {place}, arena {arena:,} bytes; self-test passed")
+        lines.append(f"model: {place}, arena {arena:,} bytes; self-test passed")
     lines.append(f"free heap: {check['before']:,} bytes before the import, {check['after']:,} after")
     if "model" in check:
         lines.append("at the prompt: import ebnn; ebnn.infer(buf)")
