@@ -5,7 +5,7 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain demo test bench size repl firmware golden mutants readme lint format lock clean
+.PHONY: help setup toolchain boards demo test matrix bench size repl firmware golden mutants readme lint format lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -16,11 +16,17 @@ setup: ## the Python packages, in .venv (PYTHON=python3.12 names the interpreter
 toolchain: ## the same, and the Arm compiler and the emulator
 	@tools/setup.sh firmware
 
+boards: ## the same, and the compiler and the emulator for RISC-V
+	@tools/setup.sh boards
+
 demo: toolchain ## train, export, build, boot, classify on the board, report (BOARD=... DATA_DIR=...)
 	@$(BIN)/ebnn demo $(BOARD_OPTION) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
-test: toolchain ## every test, with the firmware that they need (ARGS="-k golden" for some)
+test: boards ## every test, with the firmware that they need (ARGS="-k golden" for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 $(ARGS)
+
+matrix: boards ## the device suite on every board with every MicroPython, and docs/boards.md (ARGS="-k virt")
+	@$(BIN)/python tests/matrix.py $(ARGS)
 
 bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep CASE=n1 FIT=fast ARGS=--nodes)
 	@$(BIN)/python -m ebnn.count $(if $(CORE),--core $(CORE)) $(if $(GROUP),--group $(GROUP)) \

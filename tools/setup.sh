@@ -2,6 +2,9 @@
 # Brings a machine to the state that a make target needs, and does nothing where it is there already.
 #   tools/setup.sh            a C compiler, and the Python packages in .venv
 #   tools/setup.sh firmware   the Arm compiler and the emulator as well
+#   tools/setup.sh boards     and those for RISC-V
+#   tools/setup.sh fuzz       clang with its fuzzer, and llvm-cov
+#   tools/setup.sh bigendian  a compiler and an emulator for a big-endian processor
 # PYTHON names the interpreter for a new .venv; otherwise it is the newest of 3.13 to 3.10.
 set -eu
 cd "$(dirname "$0")/.."
@@ -39,18 +42,51 @@ arm_works() {  # without newlib the compiler prints the bare name back
     have arm-none-eabi-gcc && [ "$(arm-none-eabi-gcc -print-file-name=libc.a)" != libc.a ]
 }
 
-missing() {  # PYTHON CC ARM QEMU CERTIFICATES: prints those of these packages whose work nothing here does
+fuzzer_works() {
+    have llvm-cov && echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        clang -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null
+}
+
+mips_works() {
+    have qemu-mips && have mips-linux-gnu-gcc && [ "$(mips-linux-gnu-gcc -print-file-name=libc.a)" != libc.a ]
+}
+
+riscv_works() {  # with picolibc or newlib
+    have riscv64-unknown-elf-gcc || return 1
+    for file in picolibc.specs libc.a; do
+        [ "$(riscv64-unknown-elf-gcc -print-file-name=$file)" = $file ] || return 0
+    done
+    return 1
+}
+
+# Prints those of these packages whose work nothing here does.
+missing() {  # PYTHON CC ARM QEMU CERTIFICATES CLANG MIPS RISCV QEMU_RISCV
     venv_works || find_python || echo "$1"
     gcc_works || echo "$2"
-    [ "$level" = firmware ] || return 0
+    [ "$level" != fuzz ] || fuzzer_works || echo "$6"
+    [ "$level" != bigendian ] || mips_works || echo "$7"
+    [ "$level" = firmware ] || [ "$level" = boards ] || return 0
     arm_works || echo "$3"
     have qemu-system-arm || echo "$4"
     [ -e /etc/ssl/cert.pem ] || [ -e /etc/ssl/certs/ca-certificates.crt ] || echo "$5"
+    [ "$level" = boards ] || return 0
+    riscv_works || echo "$8"
+    have qemu-system-riscv32 || echo "$9"
+}
+
+apt_fuzzer() {  # the fuzzer's runtime belongs to one version of clang
+    version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+    echo "clang llvm libclang-rt-${version:-14}-dev"
 }
 
 apt_missing() {
     missing 'python3 python3-venv' 'gcc libc6-dev' 'gcc-arm-none-eabi libnewlib-arm-none-eabi' \
-        qemu-system-arm ca-certificates | tr '\n' ' '
+        qemu-system-arm ca-certificates "$(apt_fuzzer)" 'qemu-user gcc-mips-linux-gnu libc6-dev-mips-cross' \
+        'gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf' "$(apt_qemu_riscv)" | tr '\n' ' '
+}
+
+apt_qemu_riscv() {  # newer releases have it in a package of its own
+    if apt-cache show qemu-system-riscv >/dev/null 2>&1; then echo qemu-system-riscv; else echo qemu-system-misc; fi
 }
 
 apt_cost() {  # prints "12 MB to download, 34 MB on disk" for packages $@; fails where apt does not know one
@@ -89,19 +125,26 @@ apt_install() {  # $@ = packages
 
 system_packages() {
     if have apt-get; then
-        wanted=$(apt_missing)
-        # shellcheck disable=SC2086 # one word a package
-        [ -z "$wanted" ] || apt_install $wanted
+        for _ in once again; do  # after the lists are read, a package may have another name
+            wanted=$(apt_missing)
+            # shellcheck disable=SC2086 # one word a package
+            [ -z "$wanted" ] || apt_install $wanted
+        done
         wanted=$(apt_missing)
         [ -z "$wanted" ] || die "installed, and yet not usable: $wanted(Python 3.10 to 3.13 is needed)"
     elif have brew; then
         wanted=$(missing 'brew install python@3.13' 'xcode-select --install' \
-            'brew install --cask gcc-arm-embedded' 'brew install qemu' 'brew install ca-certificates')
+            'brew install --cask gcc-arm-embedded' 'brew install qemu' 'brew install ca-certificates' \
+            'brew install llvm' 'there is none for a big-endian processor' \
+            'brew tap riscv-software-src/riscv && brew install riscv-gnu-toolchain' 'brew install qemu' |
+            awk '!seen[$0]++')
         wanted=$(echo "$wanted" | paste -sd'&' - | sed 's/&/ \&\& /g')
         [ -z "$wanted" ] || die "missing, install with: $wanted"
     else
         wanted=$(missing 'Python 3.10 to 3.13 with venv' 'a C compiler' 'arm-none-eabi-gcc with newlib' \
-            qemu-system-arm 'CA certificates' | paste -sd, - | sed 's/,/, /g')
+            qemu-system-arm 'CA certificates' 'clang with libFuzzer, llvm-cov' \
+            'mips-linux-gnu-gcc with libc, qemu-mips' \
+            'riscv64-unknown-elf-gcc with picolibc or newlib' qemu-system-riscv32 | paste -sd, - | sed 's/,/, /g')
         [ -z "$wanted" ] || die "missing, install with your package manager: $wanted"
     fi
 }

@@ -82,10 +82,10 @@ def bare(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_setup(folder: Path, **variables: str) -> str:
-    """Run setup.sh for the firmware's level; it has to fail, having made nothing. Returns what it said."""
+def run_setup(folder: Path, level: str = "firmware", **variables: str) -> str:
+    """Run setup.sh for a level; it has to fail, having made nothing. Returns what it said."""
     environment = {"PATH": f"{folder}/bin", **variables}
-    command = [f"{folder}/tools/setup.sh", "firmware"]
+    command = [f"{folder}/tools/setup.sh", level]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 1 and not done.stdout and not (folder / ".venv").exists(), done
     return done.stderr
@@ -94,7 +94,9 @@ def run_setup(folder: Path, **variables: str) -> str:
 def test_missing_programs_are_named_in_one_line(bare: Path) -> None:
     said = run_setup(bare)
     assert said.startswith("error: missing, install with your package manager: arm-none-eabi-gcc with newlib, qemu-")
-    assert said.count("\n") == 1
+    assert said.count("\n") == 1 and "riscv" not in said
+    riscv = ", riscv64-unknown-elf-gcc with picolibc or newlib, qemu-system-riscv32\n"
+    assert run_setup(bare, "boards").endswith(riscv)
     (bare / "bin" / "gcc").unlink()
     (bare / "bin" / "python3").unlink()
     assert "Python 3.10 to 3.13 with venv, a C compiler, arm-none-eabi-gcc" in run_setup(bare)
