@@ -5,7 +5,7 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain boards demo test matrix bench size repl firmware golden mutants readme lint format lock clean
+.PHONY: help setup toolchain boards demo test matrix bench size repl firmware natmod golden mutants checks flips fuzz readme lint format lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,7 @@ demo: toolchain ## train, export, build, boot, classify on the board, report (BO
 	@$(BIN)/ebnn demo $(BOARD_OPTION) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 test: boards ## every test, with the firmware that they need (ARGS="-k golden" for some)
+	@tools/setup.sh bigendian || echo "setup: the tests on a big-endian processor are skipped"
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 $(ARGS)
 
 matrix: boards ## the device suite on every board with every MicroPython, and docs/boards.md (ARGS="-k virt")
@@ -41,12 +42,25 @@ repl: toolchain ## boot a board and stay at its prompt (BOARD=...)
 firmware: toolchain ## build MicroPython with the ebnn module (BOARD=... MODEL=path/model.ebnn)
 	@$(BIN)/ebnn firmware $(BOARD_OPTION) $(if $(MODEL),--model "$(MODEL)")
 
+natmod: toolchain ## native .mpy modules and their mip packages, in build/natmod (ARGS="--arch armv6m")
+	@$(BIN)/python firmware/natmod.py $(ARGS)
+
 golden: setup ## write what is generated and committed: operator header, SPEC tables, golden vectors
 	@$(BIN)/python tools/generate.py
 	@$(BIN)/python tests/make_golden.py
 
 mutants: setup ## plant faults in engine, simulator and folding: the tests must catch each
 	@$(BIN)/python tests/mutants.py
+
+checks: setup ## take each check of ebnn_open away: a damaged model must notice (ARGS=--fuzz: or the fuzzer)
+	@$(BIN)/python tests/checks.py $(ARGS)
+
+flips: setup ## flip every bit of three models, and change the bytes of models that are open
+	@$(BIN)/python tests/fuzz/fuzz.py flips
+
+fuzz: ## fuzz the engine with clang's libFuzzer, going on where it ended (MINUTES=10)
+	@tools/setup.sh fuzz
+	@$(BIN)/python tests/fuzz/fuzz.py run $(if $(MINUTES),--minutes $(MINUTES))
 
 readme: setup ## README's figures from the last demo, its example from host/ebnn/examples
 	@$(BIN)/python tools/readme.py build/demo/report.json

@@ -15,6 +15,7 @@ import make_golden
 from ebnn import firmware
 from ebnn.board.targets import list_targets, load_target
 from ebnn.files import read_toml, repo_root, write_atomic
+from ebnn.format import read_blob
 from ebnn.freeze import render_module
 from vectors import Case
 
@@ -22,31 +23,40 @@ BOARDS = tuple(name for name in list_targets() if load_target(name).kind != "rea
 MPY_VERSION = "6.3"  # of the pinned MicroPython
 NEWEST = list(read_toml(repo_root() / "firmware/versions.toml")["release"])[-1]
 QUICK = ("unix", "mps2-an385")  # the boards that run the newest MicroPython in every test run; make matrix: all
+# The boards that run the native module for the least memory: one cannot hold the other.
+SMALL_BOARDS = ("microbit",)
+NATIVE_NAMES = {"ebnn": "native", "ebnn_small": "small"}
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a board runs: the user module, or stock MicroPython that loads the native one; another release or none."""
+    """What a board runs: the user module, or stock MicroPython that loads a native one; another release or none."""
 
     board: str
-    is_native: bool = False
+    native: str = ""  # ebnn or ebnn_small
     micropython: str | None = None
 
     def __str__(self) -> str:
-        native = ["native"] if self.is_native else []
-        return "-".join([self.board, *native, *([self.micropython] if self.micropython else [])])
+        words = [self.board, NATIVE_NAMES.get(self.native), self.micropython]
+        return "-".join(word for word in words if word)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is the module for the least memory."""
+        return self.native == "ebnn_small"
 
     def firmware(self) -> firmware.Firmware:
         """Built where it is missing or out of date."""
-        return (native_for if self.is_native else firmware_for)(self.board, micropython=self.micropython)
+        return native_for(self) if self.native else firmware_for(self.board, self.micropython)
 
 
 def builds() -> list[Built]:
     """What the device suite runs on; with EBNN_MATRIX set every board with every release."""
-    pinned = [Built(board, is_native) for board in BOARDS for is_native in (False, True)]
-    if os.environ.get("EBNN_MATRIX"):
-        return pinned + [Built(built.board, built.is_native, NEWEST) for built in pinned]
-    return pinned + [Built(board, micropython=NEWEST) for board in QUICK]
+    large = [board for board in BOARDS if board not in SMALL_BOARDS]
+    pinned = [Built(board) for board in BOARDS] + [Built(board, "ebnn") for board in large]
+    pinned += [Built(board, "ebnn_small") for board in SMALL_BOARDS]
+    newest = BOARDS if os.environ.get("EBNN_MATRIX") else QUICK
+    return pinned + [Built(board, micropython=NEWEST) for board in newest]
 
 
 @lru_cache
@@ -84,14 +94,17 @@ def native_module(arch: str, name: str = "ebnn") -> Path:
 
 
 @lru_cache
-def native_for(board: str, name: str = "ebnn", micropython: str | None = None) -> firmware.Firmware:
-    """A board's stock MicroPython with a native module in its flash, which ``import native_files`` makes a file, and
-    the model of ``frozen_case``."""
-    out = repo_root() / "build" / "tests" / "firmware" / f"{Built(board, True, micropython)}-{name}"
-    module = native_module(load_target(board).mpy_arch, name).read_bytes()
+def native_for(built: Built) -> firmware.Firmware:
+    """A board's stock MicroPython with a native module in its flash, which ``import native_files`` makes a file, the
+    model of ``frozen_case``, and the default MNIST model as ``mnist_model``."""
+    root = repo_root()
+    out = root / "build" / "tests" / "firmware" / str(built)
+    module = native_module(load_target(built.board).mpy_arch, built.native).read_bytes()
+    mnist = read_blob(root / "firmware/models/mnist/model.ebnn")
     frozen = [
         write_atomic(out / "modules" / "ebnn_mpy.py", f"data = {module!r}\n"),
         write_atomic(out / "modules" / "ebnn_model.py", render_module(frozen_case().blob)),
-        repo_root() / "tests/device/native_files.py",
+        write_atomic(out / "modules" / "mnist_model.py", render_module(mnist)),
+        root / "tests/device/native_files.py",
     ]
-    return firmware.build(board, more=frozen, out=out, variant=firmware.Variant(True, micropython))
+    return firmware.build(built.board, more=frozen, out=out, variant=firmware.Variant(True, built.micropython))

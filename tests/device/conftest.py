@@ -20,13 +20,21 @@ def device(request: pytest.FixtureRequest) -> Iterator[Session]:
     built = request.param
     with connect(load_target(built.board), built.firmware().image) as session:
         session.board = built.board
-        session.is_native = built.is_native
-        if built.is_native:
+        session.is_native = bool(built.native)
+        session.is_small = built.is_small
+        if built.native:
             session.exec("import native_files")
         session.exec("import ebnn, gc, sys\nfrom array import array")
         # Bytes of a case that the heap can take beside an arena, the inputs, and the text of all of them.
         session.small = min(4000, session.eval("gc.mem_free() + gc.mem_alloc()") // 14)
         yield session
+
+
+@pytest.fixture(autouse=True)
+def whole(request: pytest.FixtureRequest, device: Session) -> None:
+    """Skip a test that is marked ``whole`` where the module for the least memory has not all that it needs."""
+    if device.is_small and request.node.get_closest_marker("whole"):
+        pytest.skip("ebnn_small leaves this out")
 
 
 @pytest.fixture(autouse=True)
