@@ -426,15 +426,15 @@ sys.modules["vfs"] = Fake
 
 
 def test_which_port_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Port("/dev/ttyX", "a board", "1", True, None, ())
-    found: list[Port] = []
+    one = Port("/dev/ttyX", "a board", "1", True, None, (), usb=True)
+    found = [replace(one, device="/dev/ttyS0", usb=False)]
     monkeypatch.setattr(installer, "ports", lambda: found)
-    with pytest.raises(BoardError, match="no serial port: plug a board in"):
+    with pytest.raises(BoardError, match="no board on USB: plug one in, or name its port"):
         find_port()
     found.append(one)
     assert find_port() == "/dev/ttyX"
     found.append(replace(one, device="/dev/ttyY"))
-    with pytest.raises(BoardError, match=r"several serial ports: /dev/ttyX \(a board\), /dev/ttyY .*choose one"):
+    with pytest.raises(BoardError, match=r"several boards on USB: /dev/ttyX \(a board\), /dev/ttyY .*choose one"):
         find_port()
     found[:] = [replace(one, holders=("7 minicom",))]
     with pytest.raises(BoardError, match="/dev/ttyX is in use by 7 minicom: end that program first"):

@@ -96,7 +96,10 @@ class BoardFiles:
     def _check_room(self, path: str, wanted: int) -> None:
         free = self.call("free", path.rpartition("/")[0])
         if free is None:
-            raise BoardError(f"{self.session.name}: the board has no file system to write {path} to")
+            raise BoardError(
+                f"{self.session.name}: the board has no file system to write {path} to; firmware with the module built "
+                "in needs none (ebnn firmware)"
+            )
         if wanted > free:
             raise BoardError(f"{self.session.name}: {path} needs {wanted:,} bytes, {free:,} are free on the board")
 

@@ -104,13 +104,13 @@ class Installed:
 
 
 def find_port() -> str:
-    """The one serial port that this machine has. Raises BoardError where there is none, or a choice."""
-    found = ports()
+    """The one USB serial port that this machine has. Raises BoardError where there is none, or a choice."""
+    found = [port for port in ports() if port.usb]
     if not found:
-        raise BoardError("no serial port: plug a board in, or name its port (--port; ebnn doctor lists what it sees)")
+        raise BoardError("no board on USB: plug one in, or name its port with --port (ebnn doctor lists what there is)")
     if len(found) > 1:
         names = ", ".join(f"{port.device} ({port.description})" for port in found)
-        raise BoardError(f"there are several serial ports: {names}: choose one with --port")
+        raise BoardError(f"there are several boards on USB: {names}: choose one with --port")
     if found[0].problem:
         raise BoardError(found[0].problem)
     return found[0].device

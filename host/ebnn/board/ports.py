@@ -11,7 +11,8 @@ from serial.tools import list_ports
 
 @dataclass(frozen=True)
 class Port:
-    """One serial port. ``holders`` are "PID NAME" of processes that have it open, as far as we may look."""
+    """One serial port. ``holders`` are "PID NAME" of processes that have it open, as far as we may look; ``usb`` says
+    whether it is a USB device's, as boards' are."""
 
     device: str
     description: str
@@ -19,6 +20,7 @@ class Port:
     accessible: bool
     group: str | None
     holders: tuple[str, ...]
+    usb: bool = False
 
     @property
     def problem(self) -> str | None:
@@ -45,6 +47,7 @@ def _describe(info: object) -> Port:
         accessible=os.access(device, os.R_OK | os.W_OK),
         group=_group(device),
         holders=holders(device),
+        usb=info.vid is not None,
     )
 
 

@@ -19,14 +19,18 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     """Add install."""
     install = verbs.add_parser("install", help="put ebnn and a model onto a board that runs stock MicroPython")
     install.add_argument("model", type=Path, nargs="?", help="model.ebnn, or a folder that holds one")
-    install.add_argument("--port", default="auto", help="a serial port or pyserial URL (default: the only port)")
+    install.add_argument(
+        "--port", default="auto", help="a serial port or pyserial URL (default: the only board on USB)"
+    )
     install.add_argument("--baud", type=int, default=115200, help="its rate (default: 115200)")
     install.add_argument("--board", help="a name from boards/, instead of a port")
     install.add_argument("--image", type=Path, help="firmware that an emulated board boots")
     install.add_argument(
         "--from", dest="builds", type=Path, metavar="DIR", help="native modules (default: build/natmod)"
     )
-    install.add_argument("--small", action="store_true", help="the native module without its fast kernels")
+    install.add_argument(
+        "--small", action="store_true", help="the native module for little RAM: load, infer and scores alone, slower"
+    )
     install.add_argument("--python", action="store_true", help="the module in plain Python: any board, slow")
     install.add_argument(
         "--as", dest="form", choices=("auto", "romfs", "mpy", "raw"), default="auto",
