@@ -23,7 +23,7 @@ ARCHITECTURES = (
 THUMB = ("armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp")
 PORTABLE_MPY = 6  # .mpy files of bytecode alone: this version, whatever its second number
 SPARE_RAM = 4096  # bytes of heap that a person's own program should find
-FORMS = ("romfs", "mpy", "raw")
+ROM_SPARE = 256  # bytes of a ROMFS for its records and the model's loader
 MODULE, MODEL, DATA_FILE = "ebnn", "ebnn_model", "ebnn_model.bin"
 SELFTEST_TIMEOUT = 600.0  # seconds: the fallback on a slow board
 OTHER_WAYS = (
@@ -216,7 +216,8 @@ def _form(files: BoardFiles, facts: Facts, order: Order) -> str | None:
     if order.form != "auto":
         return order.form
     # A ROMFS that holds what is not ours is rewritten only where a person says so.
-    if facts.rom and len(order.model) < facts.rom[0] and all(map(_is_ours, files.rom_files())):
+    wanted = len(order.model) + (len(order.python[1]) if order.python else 0) + ROM_SPARE
+    if facts.rom and wanted <= facts.rom[0] and all(map(_is_ours, files.rom_files())):
         return "romfs"
     return "mpy" if order.model_mpy and facts.mpy & 0xFF == PORTABLE_MPY else "raw"
 
