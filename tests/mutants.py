@@ -22,6 +22,7 @@ from mutations import MUTATIONS, Mutation
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 FEW = 120  # so many random networks for the package, which is slower than the engine
+SHOTS = 540  # so many random frames
 LIMIT_S = 60
 NO_BUILD = 3  # exit status of the check where the mutated engine does not compile, which proves nothing
 CANNOT_BUILD = "DOES NOT COMPILE"
@@ -35,6 +36,7 @@ def make_records(path: Path) -> None:
 
     import make_golden
     import networks
+    import pictures
     import vectors
     from ebnn.format import decode
     from evil.table import rows
@@ -48,6 +50,7 @@ def make_records(path: Path) -> None:
         "lines": driver.expected_lines(cases),
         "models": [(seed, case.blob) for seed, case in enumerate(random[:FEW])],
         "plans": [decode(case.blob).plan for case in random],
+        "shots": pictures.random_shots(SHOTS),
         "damaged": [(row.name, row.blob(), row.error) for row in rows()],
     }
     path.write_bytes(pickle.dumps(records))

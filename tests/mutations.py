@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RUN, OPEN, CORE, PLAIN, LANES, BYTES = (
-    f"usermod/ebnn/engine/ebnn_{name}" for name in ("run.c", "open.c", "core.h", "plain.c", "lanes.c", "bytes.c")
+RUN, OPEN, CORE, PLAIN, LANES, BYTES, INPUT = (
+    f"usermod/ebnn/engine/ebnn_{name}"
+    for name in ("run.c", "open.c", "core.h", "plain.c", "lanes.c", "bytes.c", "input.c")
 )
-SIM, FOLD, FORMAT, BITS, PLAN, GEOMETRY = (
-    f"host/ebnn/{name}.py" for name in ("sim", "fold", "format", "bits", "plan", "geometry")
+SIM, FOLD, FORMAT, BITS, PLAN, GEOMETRY, PREPARE, CALIBRATE = (
+    f"host/ebnn/{name}.py" for name in ("sim", "fold", "format", "bits", "plan", "geometry", "prepare", "calibrate")
 )
 
 
@@ -511,4 +512,102 @@ HOST = (
     ),
 )
 
-MUTATIONS = ENGINE + COUNTING + TILES + HOST
+USE = (
+    Mutation("margin to the next one in order", RUN, "i != best && less < margin", "i == best + 1 && less < margin"),
+    Mutation("margin of a single score", RUN, "margin = UINT32_MAX;", "margin = INT32_MAX;"),
+    Mutation("margin of 31 bits", RUN, "less < margin ? less", "(int32_t)less < (int32_t)margin ? less"),
+    Mutation("preparation not recorded", OPEN, "return (prepare & EBNN_PREPARE_RECORDED) &&", "return"),
+    Mutation("preparation with unknown bits", OPEN, "prepare <= EBNN_PREPARE_KNOWN", "1"),
+    Mutation("average and nearest", OPEN, "(prepare & both) != both", "1"),
+    Mutation("preparation of two channels", OPEN, "in->channels == 1 && (threshold", "(threshold"),
+    Mutation("bits without a threshold", OPEN, "(threshold != 0) == (in->dtype == EBNN_DTYPE_BITS)", "1"),
+    Mutation("threshold without a preparation", OPEN, "return threshold == 0;", "return 1;"),
+    Mutation("reserved bytes behind the threshold", OPEN, "get16(p + 46) != 0", "p[46] != 0"),
+    Mutation("rest of a part lost", INPUT, "edge->pixel++;", ";"),
+    Mutation("rest of a part too late", INPUT, "edge->rest >= axis->parts", "edge->rest > axis->parts"),
+    Mutation("first pixel counts wholly", INPUT, "from->rest == 0 ? 0", "1 ? 0"),
+    Mutation("last pixel left out", INPUT, "to->rest == 0 ? sum", "1 ? sum"),
+    Mutation("first line counts wholly", INPUT, "(y == top->pixel ? top->rest : 0)", "0"),
+    Mutation("last line left out", INPUT, "bottom->pixel + (bottom->rest != 0)", "bottom->pixel"),
+    Mutation("last line counts wholly", INPUT, "y == bottom->pixel ? bottom->rest", "0 ? bottom->rest"),
+    Mutation("halves rounded down", INPUT, "right) + pixels, 2 * pixels", "right) + pixels - 1, 2 * pixels"),
+    Mutation("mean not rounded", INPUT, "right) + pixels, 2 * pixels", "right), 2 * pixels"),
+    Mutation("quotient of 7 bits", INPUT, "uint32_t bit = 128;", "uint32_t bit = 64;"),
+    Mutation(
+        "inverted first",
+        INPUT,
+        "2 * sum_box(&row, &left, &right) + pixels",
+        "2 * sum_box(&row, &left, &right) + (picture->prepare & EBNN_PREPARE_INVERT ? pixels - 1 : pixels)",
+    ),
+    Mutation("never inverted", INPUT, "picture->prepare & EBNN_PREPARE_INVERT ?", "0 ?"),
+    Mutation("above the threshold", INPUT, "gray >= picture->threshold", "gray > picture->threshold"),
+    Mutation("bits from the other end", INPUT, "1U << place % 8", "128U >> place % 8"),
+    Mutation("nearest to the left", INPUT, "middle = edge_at(1, picture", "middle = edge_at(0, picture"),
+    Mutation("nearest to the top", INPUT, "edge_at(2 * y + 1,", "edge_at(2 * y,"),
+    Mutation("crop from the left edge", INPUT, "across.start + middle.pixel", "middle.pixel"),
+    Mutation("crop from the upper edge", INPUT, "picture->crop_y + middle.pixel", "middle.pixel"),
+    Mutation(
+        "average from the left edge",
+        INPUT,
+        "= axis->start + from->pixel, end = axis->start + to",
+        "= from->pixel, end = to",
+    ),
+    Mutation("average from the upper edge", INPUT, "row->picture->crop_y + y", "y"),
+    Mutation("pages of 8 lines", INPUT, "is_page ? y / 8 : y", "y"),
+    Mutation("lines of a page upside down", INPUT, "p[x] >> line->bit", "p[x] >> (7 - line->bit)"),
+    Mutation("HLSB as HMSB", INPUT, "== EBNN_PIXELS_MONO_HLSB ? 7 : 0", "== EBNN_PIXELS_MONO_HLSB ? 0 : 7"),
+    Mutation("five bits of green", INPUT, "(high & 7) << 3", "(high & 3) << 3"),
+    Mutation("weights of red and blue", INPUT, "(630 * (high >> 3)", "(240 * (high >> 3)"),
+    Mutation("RGB not rounded", INPUT, "(low & 31) + 128)", "(low & 31))"),
+    Mutation("bytes not swapped", INPUT, "gray_of_rgb(p[2 * x + 1], p[2 * x])", "gray_of_rgb(p[2 * x], p[2 * x + 1])"),
+    Mutation("stride ignored", INPUT, "picture->stride == 0 ? picture->width", "1 ? picture->width"),
+    Mutation("stride below the width", INPUT, " || stride < picture->width", ""),
+    Mutation(
+        "lines of bits not whole bytes", INPUT, "picture->pitch = (stride + 7) / 8", "picture->pitch = stride / 8"
+    ),
+    Mutation("a frame one line long", INPUT, "picture->height - 1, last", "picture->height, last"),
+    Mutation("a frame's last line whole", INPUT, "last = picture->width;", "last = stride;"),
+    Mutation(
+        "crop one pixel too wide",
+        INPUT,
+        "picture->crop_w <= picture->width - picture->crop_x",
+        "picture->crop_w <= picture->width - picture->crop_x + 1",
+    ),
+    Mutation(
+        "crop one pixel too high",
+        INPUT,
+        "picture->crop_h <= picture->height - picture->crop_y",
+        "picture->crop_h <= picture->height - picture->crop_y + 1",
+    ),
+    Mutation("crop beside of the frame", INPUT, "picture->crop_x < picture->width", "1"),
+    Mutation("crop below the frame", INPUT, "picture->crop_y < picture->height", "1"),
+    Mutation("wider than the crop", INPUT, "picture->crop_w >= picture->out_w", "1"),
+    Mutation("higher than the crop", INPUT, "picture->crop_h >= picture->out_h", "1"),
+    Mutation("crop of more pixels", INPUT, "<= EBNN_MAX_CROP", "<= 2 * EBNN_MAX_CROP"),
+    Mutation("nothing resized, but smaller", INPUT, "resizes || is_same_size(picture)", "1"),
+    Mutation("a row of bits is not cleared", INPUT, "picture->out_w : (picture->out_w + 7U) / 8", "picture->out_w : 0"),
+    Mutation("bits are not cleared to the word", INPUT, "(pixels + 31) / 32 * 4", "(pixels + 7) / 8"),
+    Mutation(
+        "margin of the lowest scores",
+        SIM,
+        "np.partition(scores.astype(np.int64), -2)",
+        "-np.partition(scores.astype(np.int64), 1)[..., ::-1]",
+    ),
+    Mutation("margin in 32 bits", SIM, "np.partition(scores.astype(np.int64), -2)", "np.partition(scores, -2)"),
+    Mutation("reserved bytes behind the threshold", FORMAT, "if reserved != 0:", "if reserved > 255:"),
+    Mutation("margin not written", FORMAT, "*(use.margin, *prepare, 0)", "*(0, *prepare, 0)"),
+    Mutation("preparation of two channels", PREPARE, "if channels != 1:", "if channels > 2:"),
+    Mutation("preparation with unknown bits", PREPARE, "or code & ~ops.PREPARE_KNOWN or", "or"),
+    Mutation("preparation not recorded", PREPARE, "if not code & ops.PREPARE_RECORDED or", "if"),
+    Mutation(
+        "halves rounded down", PREPARE, "(2 * sums + pixels) // (2 * pixels)", "(2 * sums + pixels - 1) // (2 * pixels)"
+    ),
+    Mutation("above the threshold", PREPARE, "small >= preparation.threshold", "small > preparation.threshold"),
+    Mutation("nearest to the left", PREPARE, "(2 * np.arange(parts) + 1)", "(2 * np.arange(parts))"),
+    Mutation("equal margins told apart", CALIBRATE, "good = is_last &", "good ="),
+    Mutation("equal scores are sure", CALIBRATE, "(found >= 1) &", ""),
+    Mutation("largest margin", CALIBRATE, "found[good].min()", "found[good].max()"),
+    Mutation("sure above the margin", CALIBRATE, "margins(scores) >= margin", "margins(scores) > margin"),
+)
+
+MUTATIONS = ENGINE + COUNTING + TILES + HOST + USE

@@ -57,6 +57,11 @@ def waiting_model(shape: tuple[int, int], dtype: str) -> bytes:
     return encode(Network(Value(0, (*shape, 1), dtype), (node,)), SelfTest(1, 0))
 
 
+def random_shots(count: int) -> list[tuple[Shot, bytes]]:
+    """So many random shots with what the oracle makes of them."""
+    return [(shot, shot.oracle()) for shot in map(random_shot, range(count))]
+
+
 def random_shot(seed: int, most: int = 24) -> Shot:
     """The shot of ``seed``: sides up to ``most``; formats, resizes and dtypes take turns."""
     rng = np.random.default_rng([seed, 8])

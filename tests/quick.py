@@ -16,10 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent / "host"))
 sys.path.insert(0, str(Path(__file__).parent / "engine"))
 
 import driver
+import test_calibrate
 import test_fold
+import test_format
 import test_kernels
 import test_networks
+import test_pictures
 import test_plan
+import test_prepare
 
 import networks
 from ebnn import cengine
@@ -72,6 +76,15 @@ def check_python(records: dict) -> None:
         assert simulate(case) == case.runs, case.name
     check_damaged(records, decode)
     check_plans(records)
+    for shot, wanted in records["shots"]:
+        assert shot.packed() == wanted, shot
+    test_prepare.test_codes()
+    for use in test_format.USES:
+        test_format.test_what_a_model_records_of_its_use(*use)
+    test_calibrate.test_least_margin_with_enough_right_ones()
+    test_calibrate.test_equal_margins_are_sure_together()
+    test_calibrate.test_equal_scores_are_never_sure()
+    test_calibrate.test_measure()
 
 
 def check_driver(records: dict, folder: Path, flags: tuple[str, ...]) -> None:
@@ -80,6 +93,14 @@ def check_driver(records: dict, folder: Path, flags: tuple[str, ...]) -> None:
     lines = driver.run_driver(program, records["cases"], LIMIT_S)
     for found, wanted in zip(lines, records["lines"], strict=True):
         assert found == wanted, f"{found} instead of {wanted}"
+
+
+def check_pictures(records: dict, folder: Path) -> None:
+    """Inputs from frames, and what is refused."""
+    program = test_pictures.build(folder, FLAGS)
+    test_pictures.test_random_frames_are_exact_in_the_engine(program, records["shots"])
+    test_pictures.test_what_cannot_be_is_refused(program)
+    test_pictures.test_sizes_are_those_of_framebuf(program)
 
 
 def check_c(records: dict, folder: Path) -> None:
@@ -96,6 +117,8 @@ def check_c(records: dict, folder: Path) -> None:
     for shape, dtype in (((2, 30, 32), "bits"), ((2, 131, 1), "u8")):
         test_kernels.test_more_scratch_than_a_kernel_can_use(Value(0, shape, dtype))
     check_damaged(records, cengine.CEngine)
+    check_pictures(records, folder)
+    test_pictures.test_the_largest_sums_fit()
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from ebnn.cengine import CEngine, engine_sources
 from ebnn.errors import ConfigError
 from ebnn.prepare import Frame, Preparation
 from evil.table import GOOD as GOOD_MODELS
-from pictures import Shot, random_shot, waiting_model
+from pictures import Shot, random_shots, waiting_model
 
 SHOTS = 1080  # a multiple of formats, resizes and dtypes
 
@@ -22,11 +22,15 @@ SHOTS = 1080  # a multiple of formats, resizes and dtypes
 @pytest.fixture(scope="module", params=[driver.SANITIZED, driver.SMALL], ids=["sanitized", "small"])
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The driver of frames."""
-    target = tmp_path_factory.mktemp("pictures") / "pictures"
-    files = [str(path) for path in (Path(__file__).with_name("pictures.c"), *engine_sources()) if path.suffix == ".c"]
-    include = f"-I{engine_sources()[0].parent}"
-    subprocess.run(["gcc", *driver.WARNINGS, *request.param, include, *files, "-o", str(target)], check=True)
-    return target
+    return build(tmp_path_factory.mktemp("pictures"), request.param)
+
+
+def build(folder: Path, flags: tuple[str, ...]) -> Path:
+    """Compile the driver of frames and the engine into ``folder``; returns the program."""
+    program, sources = folder / "pictures", engine_sources()
+    files = [str(path) for path in (Path(__file__).with_name("pictures.c"), *sources) if path.suffix == ".c"]
+    subprocess.run(["gcc", *driver.WARNINGS, *flags, f"-I{sources[0].parent}", *files, "-o", str(program)], check=True)
+    return program
 
 
 def numbers_of(shot: Shot) -> list[int]:
@@ -55,7 +59,7 @@ def case_of(shot: Shot) -> tuple[bytes, list[int], bytes]:
 @pytest.fixture(scope="module")
 def shots() -> list[tuple[Shot, bytes]]:
     """Random shots with what the oracle makes of them."""
-    return [(shot, shot.oracle()) for shot in map(random_shot, range(SHOTS))]
+    return random_shots(SHOTS)
 
 
 def test_random_frames_are_exact_in_the_package(shots: list) -> None:
