@@ -148,8 +148,12 @@ static void nearest_row(const ebnn_picture_t *picture, const void *frame, uint32
     }
 }
 
+static int is_same_size(const ebnn_picture_t *picture) {
+    return picture->crop_w == picture->out_w && picture->crop_h == picture->out_h;
+}
+
 static void make_row(const ebnn_picture_t *picture, const void *frame, uint32_t y, uint8_t *out, uint32_t place) {
-    if (picture->prepare & EBNN_PREPARE_AVERAGE) {
+    if (picture->prepare & EBNN_PREPARE_AVERAGE && !is_same_size(picture)) {
         average_row(picture, frame, y, out, place);
     } else {
         nearest_row(picture, frame, y, out, place);
@@ -215,8 +219,7 @@ int ebnn_picture_open(ebnn_picture_t *picture, const ebnn_t *net) {
         return EBNN_E_CROP;
     }
     int resizes = picture->prepare & (EBNN_PREPARE_AVERAGE | EBNN_PREPARE_NEAREST);
-    int is_same = picture->crop_w == picture->out_w && picture->crop_h == picture->out_h;
-    return resizes || is_same ? EBNN_OK : EBNN_E_PICTURE;
+    return resizes || is_same_size(picture) ? EBNN_OK : EBNN_E_PICTURE;
 }
 
 void ebnn_picture_row(const ebnn_picture_t *picture, const void *frame, uint32_t y, void *out) {
