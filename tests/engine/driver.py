@@ -9,11 +9,13 @@ from pathlib import Path
 import oracle
 from ebnn import ops
 from ebnn.cengine import engine_sources
+from ebnn.files import repo_root
 from vectors import Case, Run, pack_cases
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SMALL = ("-Os",)
+LEAST = (*SANITIZED, "-DEBNN_SMALL")  # the engine for the least memory
 PLAIN_ONLY = ("-DEBNN_HAS_POPCOUNT", "-DEBNN_WITHOUT_BYTES")  # every convolution on the plain kernel
 COUNTING = (*SANITIZED, *PLAIN_ONLY)
 # A big-endian processor of 32 bits, whose emulator ends a program at the first access that is not aligned.
@@ -24,9 +26,10 @@ BIG_ENDIAN_COMPILER, BIG_ENDIAN_EMULATOR = "mips-linux-gnu-gcc", "qemu-mips"
 def build_driver(folder: Path, flags: tuple[str, ...], compiler: str = "gcc") -> Path:
     """Compile the driver and the engine into ``folder``; returns the program."""
     program = folder / "driver"
-    sources = engine_sources()
-    files = [str(path) for path in (Path(__file__).with_name("driver.c"), *sources) if path.suffix == ".c"]
-    include = f"-I{sources[0].parent}"
+    engine = engine_sources()
+    sources = [small_source()] if flags == LEAST else [path for path in engine if path.suffix == ".c"]
+    files = [str(path) for path in (Path(__file__).with_name("driver.c"), *sources)]
+    include = f"-I{engine[0].parent}"
     subprocess.run([compiler, *WARNINGS, *flags, include, *files, "-o", str(program)], check=True)
     return program
 
@@ -37,6 +40,20 @@ def run_driver(program: Path, cases: list[Case], limit_s: int = 300, emulator: t
     text = done.stdout.decode()
     assert done.returncode == 0, f"{text[-2000:]}\n{done.stderr.decode()[-6000:]}"
     return text.splitlines()
+
+
+def small_source() -> Path:
+    """The engine for the least memory."""
+    return repo_root() / "usermod/ebnn/small/ebnn_small.c"
+
+
+def least_lines(cases: list[Case]) -> list[str]:
+    """The lines that good cases should print where there are neither traces nor margins, self-tests and labels."""
+    return [
+        f"case {number} run {k} scores {' '.join(map(str, run.scores))} best {run.prediction}"
+        for number, case in enumerate(cases)
+        for k, run in enumerate(case.runs)
+    ]
 
 
 def expected_lines(cases: list[Case]) -> list[str]:

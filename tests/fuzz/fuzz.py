@@ -2,7 +2,8 @@
 
 ``python tests/fuzz/fuzz.py run [--minutes N] [--target NAME]`` goes on where the last run ended: corpus and progress
 lie in build/fuzz. ``status`` shows how much was run on which engine, ``coverage`` which lines the corpora do not reach,
-``pack`` writes the small corpus that the tests replay. All but ``status`` need clang with its runtime and llvm.
+``pack`` writes the small corpus that the tests replay; these need clang with its runtime and llvm. ``flips`` flips
+every bit of three models.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
@@ -32,20 +35,21 @@ import networks
 import vectors
 from ebnn.cengine import engine_sources
 from ebnn.files import repo_root, write_atomic
-from evil.table import rows
+from ebnn.geometry import Value
+from ebnn.network import Network, dense_node, pool_node
+from evil.table import GOOD, rows
 
 HERE = Path(__file__).resolve().parent
 FOLDER = repo_root() / "build" / "fuzz"
 PACKED = HERE / "corpus.xz"
 PROGRESS = FOLDER / "progress.jsonl"
-MOST_BYTES = 2048  # of a model
+MOST_BYTES = 1024  # of a model
 SESSION_S = 240  # so often the progress is written
-PACKAGES = "clang libclang-rt-14-dev llvm"
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 # Counters alone: callbacks at each comparison would cost most of the speed, and the mutator knows the fields.
-COVERED = ("-g", "-O1", *SANITIZERS, "-fsanitize-coverage=inline-8bit-counters,pc-table")
+COVERED = ("-g", "-O2", *SANITIZERS, "-fsanitize-coverage=inline-8bit-counters,pc-table")
 TARGETS = {"kernels": (), "plain": driver.PLAIN_ONLY}  # the second counts bits with an instruction
-TURNS = ("kernels", "kernels", "kernels", "kernels", "plain")
+TURNS = ("kernels", "plain", "kernels", "kernels", "kernels")
 FUZZER = (
     "-len_control=0", "-reload=0", "-print_final_stats=1", "-timeout=20", "-rss_limit_mb=1024", "-verbosity=0",
     f"-max_len={MOST_BYTES}",
@@ -65,16 +69,20 @@ class Session:
     finding: str
 
 
+def engine_files() -> list[Path]:
+    """The C files that a model goes through."""
+    return [engine_sources()[0].parent / f"ebnn_{name}.c" for name in ("bytes", "lanes", "open", "plain", "run")]
+
+
 def state() -> str:
     """A digest of what the executions are counted for: the files that a model goes through, and the harness."""
-    names = ("core.h", "open.c", "run.c", "plain.c", "bytes.c", "lanes.c")
-    sources = [*(engine_sources()[0].parent / f"ebnn_{name}" for name in names), HERE / "harness.c"]
+    sources = [*engine_files(), engine_files()[0].with_name("ebnn_core.h"), HERE / "harness.c"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
 def link_fuzzer(program: Path, target: str, engine: list[Path]) -> None:
     """Compile the engine and the harness with sanitizers and counters, the mutator and the entry without."""
-    include, folder, objects = (f"-I{engine_sources()[0].parent}", f"-I{HERE}"), program.parent, []
+    include, folder, objects = (f"-I{engine_files()[0].parent}", f"-I{HERE}"), program.parent, []
     for path in (*engine, HERE / "harness.c", HERE / "mutator.c", HERE / "target.c"):
         flags = ("-O2",) if path.stem in ("mutator", "target") else COVERED
         objects.append(str(folder / f"{path.stem}.o"))
@@ -91,7 +99,7 @@ def build_target(target: str) -> Path:
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         partial = program.with_suffix(".part")
-        link_fuzzer(partial, target, [path for path in engine_sources() if path.suffix == ".c"])
+        link_fuzzer(partial, target, engine_files())
         partial.rename(program)
     return program
 
@@ -199,16 +207,14 @@ def unpack() -> list[bytes]:
 
 
 def write_packed() -> None:
-    """Take the fewest models that reach all that the corpora reach, and write them."""
-    chosen: set[bytes] = set()
+    """Take the small models that reach all that the corpora reach, and write them."""
+    few = FOLDER / "few"
+    shutil.rmtree(few, ignore_errors=True)
+    few.mkdir()
     for target in TARGETS:
-        few = FOLDER / "few"
-        shutil.rmtree(few, ignore_errors=True)
-        few.mkdir()
-        command = [str(build_target(target)), "-set_cover_merge=1", f"-max_len={MOST_BYTES}", "-verbosity=0"]
+        command = [str(build_target(target)), "-merge=1", f"-max_len={MOST_BYTES}", "-verbosity=0"]
         subprocess.run([*command, str(few), str(corpus_of(target))], check=True, stderr=subprocess.DEVNULL)
-        chosen |= {path.read_bytes() for path in few.iterdir()}
-    models = sorted(chosen, key=lambda blob: (len(blob), blob))
+    models = sorted((path.read_bytes() for path in few.iterdir()), key=lambda blob: (len(blob), blob))
     write_atomic(PACKED, lzma.compress(pack(models), preset=9 | lzma.PRESET_EXTREME))
     print(f"{len(models)} models, {sum(map(len, models))} bytes, packed {PACKED.stat().st_size}")
 
@@ -216,35 +222,63 @@ def write_packed() -> None:
 # --- replay and coverage ---
 
 
-def build_replay(folder: Path, compiler: str, flags: tuple[str, ...]) -> Path:
-    """The program that drives models without a fuzzer."""
-    engine = [path for path in engine_sources() if path.suffix == ".c"]
-    files = [str(path) for path in (HERE / "replay.c", HERE / "harness.c", *engine)]
-    include = (f"-I{engine[0].parent}", f"-I{HERE}")
-    subprocess.run([compiler, *driver.WARNINGS, *flags, *include, *files, "-o", str(folder / "replay")], check=True)
-    return folder / "replay"
+def build_program(name: str, folder: Path, compiler: str, flags: tuple[str, ...]) -> Path:
+    """A program that drives models without a fuzzer: ``replay`` or ``flips``."""
+    files = [str(path) for path in (HERE / f"{name}.c", HERE / "harness.c", *engine_files())]
+    include = (f"-I{engine_files()[0].parent}", f"-I{HERE}")
+    subprocess.run([compiler, *driver.WARNINGS, *flags, *include, *files, "-o", str(folder / name)], check=True)
+    return folder / name
 
 
-def replay(program: Path, blobs: list[bytes], limit_s: int = 300) -> list[int]:
-    """What ebnn_open says of each model; AssertionError with the messages where something is wrong."""
-    done = subprocess.run([str(program)], input=pack(blobs), capture_output=True, timeout=limit_s)
+def drive(program: Path, blobs: list[bytes], *words: str) -> list[str]:
+    """The line that a program prints for each model; AssertionError with its messages where something is wrong."""
+    done = subprocess.run([str(program), *words], input=pack(blobs), capture_output=True)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr.decode()[-8000:]}"
-    return [int(line) for line in done.stdout.split()]
+    return done.stdout.decode().splitlines()
+
+
+def flipped_models() -> dict[str, bytes]:
+    """Three models with all operators."""
+    rng = np.random.default_rng(4)
+
+    def signs(*shape: int) -> np.ndarray:
+        return rng.choice(np.array([-1, 1]), shape)
+
+    hidden = dense_node("dense_u8_bits", 0, signs(9, 3, 5, 2), thresholds=np.arange(-400, 500, 100))
+    scores = dense_node("dense_u8_scores", 0, signs(3, 3, 5, 2), offsets=np.array([5, -70_000, 2]))
+    dense = Network(Value(0, (3, 5, 2), "u8"), (hidden, pool_node(1, (1, 1), (1, 1)), scores))
+    mnist = repo_root() / "firmware" / "models" / "mnist" / "model.ebnn"
+    return {"mnist": mnist.read_bytes(), "chain": GOOD["chain"], "dense": vectors.seal(dense)}
+
+
+def flips() -> None:
+    """Flip every bit of three models; change every byte of the small ones, while they are open, to every value."""
+    folder = FOLDER / "flips"
+    folder.mkdir(parents=True, exist_ok=True)
+    program = build_program("flips", folder, "gcc", SANITIZERS + ("-O2", "-g"))
+    print(f"{time.strftime('%Y-%m-%d', time.gmtime())}, engine {state()}")
+    for name, blob in flipped_models().items():
+        (line,) = drive(program, [blob], "closed", "1")
+        runs, *errors = line.split()
+        print(f"{name}: {8 * len(blob)} bits, all refused; behind a mended checksum {runs} run, {' '.join(errors)}")
+        step = "1" if len(blob) < MOST_BYTES else "51"
+        (runs,) = drive(program, [blob], "open", step)
+        print(f"{name}: {runs} runs with a byte changed after it was opened")
 
 
 def coverage() -> None:
     """Print the report of llvm-cov and the lines that the corpora do not reach."""
-    engine = [str(path) for path in engine_sources() if path.name != "ebnn_ops.h"]
+    engine = [str(path) for path in (*engine_files(), engine_files()[0].with_name("ebnn_core.h"))]
     for target, flags in TARGETS.items():
         folder = FOLDER / f"coverage-{target}"
         folder.mkdir(parents=True, exist_ok=True)
         counted = ("-g", "-O1", "-fprofile-instr-generate", "-fcoverage-mapping", *flags)
-        program = build_replay(folder, "clang", counted)
+        program = build_program("replay", folder, "clang", counted)
         os.environ["LLVM_PROFILE_FILE"] = str(folder / "raw")
-        found = replay(program, [path.read_bytes() for path in sorted(corpus_of(target).iterdir())])
+        found = drive(program, [path.read_bytes() for path in sorted(corpus_of(target).iterdir())])
         profile = str(folder / "profile")
         subprocess.run(["llvm-profdata", "merge", str(folder / "raw"), "-o", profile], check=True)
-        print(f"{target}: {len(found)} models, {found.count(0)} of them open")
+        print(f"{target}: {len(found)} models, {found.count('0')} of them open")
         report = ["llvm-cov", "report", str(program), f"-instr-profile={profile}", *engine]
         print(subprocess.run(report, check=True, capture_output=True, text=True).stdout)
         for path in engine:
@@ -254,19 +288,19 @@ def coverage() -> None:
                 print(f"{Path(path).name}: {line}")
 
 
+COMMANDS = {"run": run, "status": status, "coverage": coverage, "pack": write_packed, "flips": flips}
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "status", "coverage", "pack"))
+    parser.add_argument("what", choices=tuple(COMMANDS))
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--target", choices=tuple(TARGETS), help="only this one")
     args = parser.parse_args()
-    if not shutil.which("clang"):
-        print(f"error: clang is missing: apt-get install --no-install-recommends {PACKAGES}", file=sys.stderr)
-        return 1
     if args.what == "run":
         return run(args.minutes, (args.target,) if args.target else TURNS)
-    {"status": status, "coverage": coverage, "pack": write_packed}[args.what]()
+    COMMANDS[args.what]()
     return 0
 
 

@@ -10,8 +10,6 @@
 #include "ebnn_core.h"
 
 #define CHECK(what) check((what) != 0, #what, __LINE__)
-#define MOST_WORK 12000 // of a run, about in instructions of C; models of more are opened only
-#define MOST_MEMORY (1 << 16) // of a buffer
 #define MOST_LABELS 64
 
 typedef struct {
@@ -20,7 +18,10 @@ typedef struct {
     uint8_t *model; // a copy that may be changed
     uint8_t *input, *arena, *window, *row;
     uint32_t random;
+    uint32_t step, runs; // of drive_changes
 } drive_t;
+
+uint32_t drive_runs;
 
 static void check(int holds, const char *what, int line) {
     if (!holds) {
@@ -124,12 +125,13 @@ static uint64_t node_work(const ebnn_t *net, uint32_t index) {
     return sums + node->map_h * (uint64_t)out->width * window * words * 4 + value_bits(out) / 8;
 }
 
-static int is_quick(const ebnn_t *net) {
+static int is_quick(const ebnn_t *net, uint64_t most_work) {
     uint64_t work = value_bits(&net->input) + (uint64_t)10 * net->node_count;
-    for (uint32_t i = 0; i < net->node_count && work <= MOST_WORK; i++) {
+    work += (net->arena_size + (uint64_t)net->window_size) / 8;
+    for (uint32_t i = 0; i < net->node_count && work <= most_work; i++) {
         work += node_work(net, i);
     }
-    return work <= MOST_WORK && net->arena_size <= MOST_MEMORY && net->window_size <= MOST_MEMORY;
+    return work <= most_work;
 }
 
 // --- running ---
@@ -254,18 +256,11 @@ static void run_changed(drive_t *drive) {
     read_labels(drive);
 }
 
-static void run_net(drive_t *drive) {
+static void run_all(drive_t *drive) {
     const ebnn_t *net = &drive->net;
-    uint32_t offset = draw(drive) % 4, kind = draw(drive);
-    uint8_t *input = block(net->input_size + offset);
-    drive->input = input + offset;
-    drive->arena = block(net->arena_size);
-    drive->window = block(net->window_size);
-    drive->row = block(net->row_size);
-    drive->job = (ebnn_job_t) { .model = drive->model, .arena = drive->arena, .arena_size = net->arena_size };
-    drive->job.input = drive->input;
+    uint32_t kind = draw(drive);
     ebnn_selftest_input(net, drive->input);
-    CHECK(ebnn_run(&drive->net, &drive->job) == EBNN_OK);
+    CHECK(ebnn_run(net, &drive->job) == EBNN_OK);
     CHECK((uint32_t)ebnn_argmax(net, drive->arena) < net->classes);
     CHECK((ebnn_margin(net, drive->arena) == UINT32_MAX) >= (net->classes == 1));
     uint32_t crc = ebnn_scores_crc(net, drive->arena);
@@ -275,13 +270,27 @@ static void run_net(drive_t *drive) {
     if (kind & 2) {
         run_changed(drive);
     }
+}
+
+// The memory of a run, and something that is done with it.
+static void with_memory(drive_t *drive, void (*use)(drive_t *drive)) {
+    const ebnn_t *net = &drive->net;
+    uint32_t offset = draw(drive) % 4;
+    uint8_t *input = block(net->input_size + offset);
+    drive->input = input + offset;
+    drive->arena = block(net->arena_size);
+    drive->window = block(net->window_size);
+    drive->row = block(net->row_size);
+    drive->job = (ebnn_job_t) { .model = drive->model, .arena = drive->arena, .arena_size = net->arena_size };
+    drive->job.input = drive->input;
+    use(drive);
     free(drive->row);
     free(drive->window);
     free(drive->arena);
     free(input);
 }
 
-int drive_model(const uint8_t *data, size_t size) {
+int drive_model(const uint8_t *data, size_t size, uint64_t most_work) {
     int count = ebnn_node_count(data, size);
     drive_t drive = { .random = 1 };
     if (count < 0) {
@@ -298,12 +307,41 @@ int drive_model(const uint8_t *data, size_t size) {
         drive.model = block(size);
         memcpy(drive.model, data, size);
         read_labels(&drive);
-        if (is_quick(&drive.net)) {
-            run_net(&drive);
+        if (is_quick(&drive.net, most_work)) {
+            with_memory(&drive, run_all);
+            drive_runs++;
         }
         free(drive.model);
-        CHECK(ebnn_open(&drive.net, nodes, (size_t)count - 1, data, size) == EBNN_E_NODES);
+        CHECK(draw(&drive) % 4 != 0 || ebnn_open(&drive.net, nodes, (size_t)count - 1, data, size) == EBNN_E_NODES);
     }
     free(nodes);
     return rc;
+}
+
+static void change_bytes(drive_t *drive) {
+    ebnn_selftest_input(&drive->net, drive->input);
+    for (uint32_t place = 0; place < drive->net.size; place++) {
+        for (uint32_t change = 1 + place % drive->step; change < 256; change += drive->step) {
+            drive->model[place] ^= (uint8_t)change;
+            CHECK(ebnn_run(&drive->net, &drive->job) == EBNN_OK);
+            CHECK(run_rows(drive, &drive->job) == EBNN_OK);
+            read_labels(drive);
+            drive->model[place] ^= (uint8_t)change;
+            drive->runs++;
+        }
+    }
+}
+
+uint32_t drive_changes(const uint8_t *data, size_t size, uint32_t step) {
+    drive_t drive = { .random = 1, .step = step };
+    int count = ebnn_node_count(data, size);
+    CHECK(count > 0);
+    ebnn_node_t *nodes = block((size_t)count * sizeof(ebnn_node_t));
+    drive.model = block(size);
+    memcpy(drive.model, data, size);
+    CHECK(ebnn_open(&drive.net, nodes, (size_t)count, drive.model, size) == EBNN_OK);
+    with_memory(&drive, change_bytes);
+    free(drive.model);
+    free(nodes);
+    return drive.runs;
 }

@@ -17,7 +17,7 @@ int main(void) {
         if ((model == NULL && size != 0) || !read_exactly(model, size)) {
             return 2;
         }
-        printf("%d\n", drive_model(model, size));
+        printf("%d\n", drive_model(model, size, FUZZED_WORK));
         free(model);
     }
     return 0;
