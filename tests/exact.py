@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-from ebnn import bits, ops
+from ebnn import bits, small
 from ebnn.cengine import CEngine
 from ebnn.format import decode, encode
 from ebnn.geometry import Value
@@ -63,8 +63,8 @@ def feed_engine(case: Case, fit: Fit | None = None) -> list[list[int]]:
 
 
 def serves_small(blob: bytes) -> bool:
-    """Whether the engine for the least memory has all operators of a model."""
-    return not any(node.op in ops.NOT_IN_SMALL for node in decode(blob).network.nodes)
+    """Whether the engine for the least memory runs a model."""
+    return not small.lacks(decode(blob).network)
 
 
 def engine_argmax(engine: CEngine) -> int:

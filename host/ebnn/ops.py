@@ -82,9 +82,6 @@ OPS = (
 BY_NAME = {op.name: op for op in OPS}
 BY_CODE = {op.code: op for op in OPS}
 
-# What an engine that is built for the least memory leaves out (EBNN_SMALL in engine/ebnn_port.h).
-NOT_IN_SMALL = ("dense_u8_bits", "dense_u8_scores", "pool_or")
-
 DTYPES = {"bits": 0, "u8": 1, "i32": 2}
 
 # (name, what the person reads). The code is minus the position, counted from 1.

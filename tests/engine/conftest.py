@@ -29,4 +29,4 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def least(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sanitized driver of the engine for the least memory."""
-    return driver.build_driver(tmp_path_factory.mktemp("least"), (*driver.SANITIZED, "-DEBNN_SMALL"))
+    return driver.build_driver(tmp_path_factory.mktemp("least"), driver.LEAST)

@@ -102,6 +102,34 @@ static void run_aligned(const case_t *c, const block_t *input, trace_t *trace) {
     }
 }
 
+#ifdef EBNN_SMALL // has neither rows nor labels nor a self-test nor traces
+
+static void run_fed(const case_t *c, const block_t *input, const trace_t *trace) {
+    (void)c, (void)input, (void)trace;
+}
+
+static void check_feed_errors(const case_t *c, const ebnn_job_t *job, const ebnn_job_t *bad) {
+    (void)c, (void)job, (void)bad;
+}
+
+static void print_nodes(const case_t *c, const trace_t *trace) {
+    CHECK(c->net.node_count != 0 && trace->count == 0);
+}
+
+static void print_margin(const case_t *c) {
+    (void)c;
+}
+
+static void print_selftest(const case_t *c) {
+    (void)c;
+}
+
+static void read_labels(const case_t *c) {
+    (void)c;
+}
+
+#else
+
 static uint32_t row_bits(const ebnn_value_t *in) {
     uint32_t stride = 1;
     while (stride < in->channels && stride < 32) {
@@ -162,45 +190,33 @@ static void run_fed(const case_t *c, const block_t *input, const trace_t *trace)
 }
 
 // The scores are the processor's own numbers, so what is printed of their node is not its bytes but what they mean.
-static void print_run(const case_t *c, uint32_t index, const trace_t *trace) {
+static void print_nodes(const case_t *c, const trace_t *trace) {
     const void *scores = ebnn_scores(&c->net, c->arena.bytes);
     CHECK(trace->count == c->net.node_count);
     CHECK(trace->crc[trace->count - 1] == ebnn_crc32(0, scores, 4 * c->net.classes));
-    printf("case %u run %u nodes", (unsigned)c->number, (unsigned)index);
+    printf(" nodes");
     for (uint32_t i = 0; i + 1 < trace->count; i++) {
         printf(" %08x", (unsigned)trace->crc[i]);
     }
-    printf(" %08x scores", (unsigned)ebnn_scores_crc(&c->net, c->arena.bytes));
-    for (uint32_t i = 0; i < c->net.classes; i++) {
-        printf(" %ld", (long)ebnn_scores(&c->net, c->arena.bytes)[i]);
-    }
-    printf(" best %d", ebnn_argmax(&c->net, c->arena.bytes));
-    printf(" margin %lu\n", (unsigned long)ebnn_margin(&c->net, c->arena.bytes));
+    printf(" %08x", (unsigned)ebnn_scores_crc(&c->net, c->arena.bytes));
 }
 
-// What is the caller's mistake, not the model's, has its own errors.
-static void check_caller_errors(const case_t *c, const void *input) {
-    ebnn_job_t job = { .model = c->model.bytes, .arena = c->arena.bytes, .arena_size = c->arena.size, .input = input };
-    ebnn_job_t bad = job;
-    bad.model = c->model.bytes + 2;
-    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_ALIGN);
-    bad = job;
-    bad.arena = c->arena.bytes + 1;
-    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_ALIGN);
-    bad = job;
-    bad.arena_size -= 1;
-    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_SPACE);
+static void print_margin(const case_t *c) {
+    printf(" margin %lu", (unsigned long)ebnn_margin(&c->net, c->arena.bytes));
+}
+
+static void check_feed_errors(const case_t *c, const ebnn_job_t *job, const ebnn_job_t *bad) {
     ebnn_feed_t state = { .window = NULL };
-    CHECK(ebnn_feed(&c->net, &bad, &state) == EBNN_E_SPACE);
+    CHECK(ebnn_feed(&c->net, bad, &state) == EBNN_E_SPACE);
     state.window = c->arena.bytes + 2;
-    CHECK(ebnn_feed(&c->net, &job, &state) == EBNN_E_ALIGN);
-    for (int polls = 0; polls < 3; polls++) {
-        int left = polls;
-        bad = job;
-        bad.poll = stop;
-        bad.ctx = &left;
-        int rc = ebnn_run(&c->net, &bad);
-        CHECK(rc == EBNN_E_STOPPED || (rc == EBNN_OK && polls > 0));
+    CHECK(ebnn_feed(&c->net, job, &state) == EBNN_E_ALIGN);
+}
+
+static void read_labels(const case_t *c) {
+    for (uint32_t i = 0; i <= c->net.classes; i++) {
+        size_t length = 0;
+        const char *label = ebnn_label(&c->net, c->model.bytes, i, &length);
+        CHECK(label == NULL || ebnn_crc32(0, label, length) <= UINT32_MAX);
     }
 }
 
@@ -222,8 +238,48 @@ static void print_selftest(const case_t *c) {
     printf("\n");
     size_t length = 0;
     CHECK(ebnn_label(&c->net, c->model.bytes, c->net.classes, &length) == NULL);
-    check_caller_errors(c, input.bytes);
     run_fed(c, &input, NULL);
+    free(input.base);
+}
+
+#endif
+
+static void print_run(const case_t *c, uint32_t index, const trace_t *trace) {
+    printf("case %u run %u", (unsigned)c->number, (unsigned)index);
+    print_nodes(c, trace);
+    printf(" scores");
+    for (uint32_t i = 0; i < c->net.classes; i++) {
+        printf(" %ld", (long)ebnn_scores(&c->net, c->arena.bytes)[i]);
+    }
+    printf(" best %d", ebnn_argmax(&c->net, c->arena.bytes));
+    print_margin(c);
+    printf("\n");
+}
+
+// What is the caller's mistake, not the model's, has its own errors.
+static void check_errors(const case_t *c) {
+    block_t input = block_new(c->net.input_size, 1);
+    ebnn_job_t job = {
+        .model = c->model.bytes, .arena = c->arena.bytes, .arena_size = c->arena.size, .input = input.bytes
+    };
+    ebnn_job_t bad = job;
+    bad.model = c->model.bytes + 2;
+    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_ALIGN);
+    bad = job;
+    bad.arena = c->arena.bytes + 1;
+    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_ALIGN);
+    bad = job;
+    bad.arena_size -= 1;
+    CHECK(ebnn_run(&c->net, &bad) == EBNN_E_SPACE);
+    check_feed_errors(c, &job, &bad);
+    for (int polls = 0; polls < 3; polls++) {
+        int left = polls;
+        bad = job;
+        bad.poll = stop;
+        bad.ctx = &left;
+        int rc = ebnn_run(&c->net, &bad);
+        CHECK(rc == EBNN_E_STOPPED || (rc == EBNN_OK && polls > 0));
+    }
     free(input.base);
 }
 
@@ -234,11 +290,7 @@ static void run_changed_model(const case_t *c) {
         memset(c->model.bytes, pattern, c->model.size);
         CHECK(run(c, input.bytes, NULL) == EBNN_OK);
         run_fed(c, &input, NULL);
-        for (uint32_t i = 0; i <= c->net.classes; i++) {
-            size_t length = 0;
-            const char *label = ebnn_label(&c->net, c->model.bytes, i, &length);
-            CHECK(label == NULL || ebnn_crc32(0, label, length) <= UINT32_MAX);
-        }
+        read_labels(c);
     }
     free(input.base);
 }
@@ -286,6 +338,7 @@ static void run_case(case_t *c) {
     }
     if (rc == EBNN_OK) {
         print_selftest(c);
+        check_errors(c);
         run_changed_model(c);
         free(c->arena.base);
     }

@@ -11,16 +11,6 @@
 
 enum { EBNN_SOURCE_CONV, EBNN_SOURCE_DENSE, EBNN_SOURCE_POOL };
 
-// What a build leaves out is never there, so that the compiler drops the code for it.
-static inline int ebnn_is_pool(const ebnn_node_t *node) {
-#ifdef EBNN_WITHOUT_POOL_OR
-    (void)node;
-    return 0;
-#else
-    return node->source == EBNN_SOURCE_POOL;
-#endif
-}
-
 // Bits that a pixel takes: channels rounded up to 1, 2, 4, 8, 16 or a multiple of 32.
 static inline uint32_t ebnn_pixel_stride(uint32_t channels) {
     uint32_t stride = 1;

@@ -104,25 +104,10 @@ static const op_t op_table[] = {
 #undef ROW
 };
 
-static int is_built(const op_t *op) {
-#ifdef EBNN_WITHOUT_POOL_OR
-    if (op->source == EBNN_SOURCE_POOL) {
-        return 0;
-    }
-#endif
-#ifdef EBNN_WITHOUT_DENSE_U8
-    if (op->source == EBNN_SOURCE_DENSE && op->input == EBNN_DTYPE_U8) {
-        return 0;
-    }
-#endif
-    (void)op;
-    return 1;
-}
-
 static const op_t *find_op(uint8_t code) {
     for (size_t i = 0; i < sizeof(op_table) / sizeof(op_table[0]); i++) {
         if (op_table[i].code == code) {
-            return is_built(&op_table[i]) ? &op_table[i] : NULL;
+            return &op_table[i];
         }
     }
     return NULL;

@@ -5,42 +5,6 @@
 
 #define BLOCK 16 // filters whose sums are made at once
 
-// The part of the kernel's rows that lies inside of the input: taps first .. last - 1.
-typedef struct {
-    uint32_t first, last;
-} taps_t;
-
-static taps_t inside(const ebnn_run_t *run, int32_t x) {
-    int32_t width = run->in->width, kernel = run->node->kernel.width;
-    if (x >= width || x + kernel <= 0) {
-        return (taps_t) { 0, 0 };
-    }
-    return (taps_t) { x < 0 ? (uint32_t)-x : 0, (uint32_t)(width - x < kernel ? width - x : kernel) };
-}
-
-#ifdef EBNN_SMALL
-static void gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
-    const ebnn_window_t *kernel = &run->node->kernel;
-    const uint32_t stride = run->in_stride, channels = run->in->channels;
-    uint32_t place = 0, taps = (uint32_t)kernel->height * kernel->width, x = 0;
-    uint32_t row = (uint32_t)origin->y;
-    memset(patch, 0, 4 * run->node->row_words);
-    for (; taps != 0; taps--) {
-        uint32_t column = (uint32_t)origin->x + x;
-        int is_inside = row < run->in->height && column < run->in->width;
-        for (uint32_t c = 0; c < stride; c += 32) {
-            uint32_t plus = run->node->flags & EBNN_FLAG_BORDER_PLUS ? UINT32_MAX >> (32 - ebnn_block(channels, c)) : 0;
-            uint32_t bits = is_inside ? ebnn_get(run->input, row * run->pitch + column * stride + c, stride) : plus;
-            ebnn_put(patch, place, stride, bits, 0);
-            place += stride < 32 ? stride : 32;
-        }
-        if (++x == kernel->width) {
-            x = 0;
-            row++;
-        }
-    }
-}
-#else
 // Bits of a patch, taken up in order and stored word by word.
 typedef struct {
     uint32_t *to;
@@ -69,6 +33,19 @@ static void pack_border(const ebnn_run_t *run, packer_t *packer, uint32_t taps) 
             ones -= some;
         }
     }
+}
+
+// The part of the kernel's rows that lies inside of the input: taps first .. last - 1.
+typedef struct {
+    uint32_t first, last;
+} taps_t;
+
+static taps_t inside(const ebnn_run_t *run, int32_t x) {
+    int32_t width = run->in->width, kernel = run->node->kernel.width;
+    if (x >= width || x + kernel <= 0) {
+        return (taps_t) { 0, 0 };
+    }
+    return (taps_t) { x < 0 ? (uint32_t)-x : 0, (uint32_t)(width - x < kernel ? width - x : kernel) };
 }
 
 // `count` bits of each of some rows of the input.
@@ -112,8 +89,6 @@ static void gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint
     }
 }
 
-#endif
-
 static void gather_u8(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
     const uint32_t channels = run->in->channels, row = run->node->kernel.width * channels;
     const uint8_t border = run->node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0;
@@ -139,22 +114,7 @@ static const uint32_t *filter_words(const ebnn_run_t *run, uint32_t filter) {
     return (const uint32_t *)(const void *)run->weights + run->node->row_words * filter;
 }
 
-#if defined(EBNN_SMALL)
-static void count_mismatches(const ebnn_run_t *run, const uint32_t *x, uint32_t filter, uint32_t *sums,
-    uint32_t count) {
-    const uint32_t words = run->node->row_words, *w = filter_words(run, filter);
-    for (; count != 0; count--) {
-        uint32_t sum = 0;
-        for (uint32_t i = 0; i < words; i++) {
-            uint32_t bits = x[i] ^ *w++;
-            bits -= bits >> 1 & 0x55555555UL;
-            bits = (bits & 0x33333333UL) + (bits >> 2 & 0x33333333UL);
-            sum += (uint32_t)(((bits + (bits >> 4)) & 0x0f0f0f0fUL) * 0x01010101UL) >> 24;
-        }
-        *sums++ = sum;
-    }
-}
-#elif defined(EBNN_HAS_POPCOUNT)
+#ifdef EBNN_HAS_POPCOUNT
 #define COUNT(k, i) (m##k += (uint32_t)__builtin_popcount(x[i] ^ w##k[i]))
 
 // Mismatches of a patch with filters of bits. Four filters at a time share the loads of the patch.
@@ -279,13 +239,7 @@ static int32_t sum_u8(const ebnn_node_t *node, const uint8_t *x, const uint8_t *
 #define ADD(i) (all += x[i], plus += x[i] & (uint32_t)((int32_t)(bits << (31 - (i))) >> 31))
     for (; left >= 8; left -= 8, x += 8) {
         bits = *w++;
-#ifdef EBNN_SMALL
-        for (uint32_t i = 0; i < 8; i++) {
-            ADD(i);
-        }
-#else
         ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7);
-#endif
     }
     for (bits = left != 0 ? *w : 0; left != 0; left--, x++, bits >>= 1) {
         ADD(0);
@@ -347,7 +301,7 @@ static uint32_t plain_scratch(const ebnn_node_t *node) {
 
 int ebnn_choose_kernel(const ebnn_node_t *node) {
     uint32_t row = ebnn_row_bytes(node), scratch = node->scratch_size - row;
-    if (ebnn_is_pool(node)) {
+    if (node->source == EBNN_SOURCE_POOL) {
         return EBNN_KERNEL_POOL;
     }
     if (node->scratch_size < row || scratch < plain_scratch(node)) {

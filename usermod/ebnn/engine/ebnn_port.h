@@ -10,15 +10,6 @@
 #endif
 #endif
 
-// For the least memory: short loops in place of fast ones, and neither pool_or nor dense layers on bytes, which small
-// models rarely have.
-#ifdef EBNN_SMALL
-#define EBNN_WITHOUT_LANES
-#define EBNN_WITHOUT_BYTES
-#define EBNN_WITHOUT_POOL_OR
-#define EBNN_WITHOUT_DENSE_U8
-#endif
-
 // A build may leave the fast kernels out, and runs every model with the plain one then. Where counting is an instruction,
 // lanes have nothing to gain.
 #if !defined(EBNN_WITHOUT_LANES) && !defined(EBNN_HAS_POPCOUNT)

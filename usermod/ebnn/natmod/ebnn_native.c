@@ -2,12 +2,16 @@
 
 #include "../modebnn.c"
 
+#ifdef EBNN_SMALL
+#include "../small/ebnn_small.c"
+#else
 #include "../engine/ebnn_bytes.c"
 #include "../engine/ebnn_input.c"
 #include "../engine/ebnn_lanes.c"
 #include "../engine/ebnn_open.c"
 #include "../engine/ebnn_plain.c"
 #include "../engine/ebnn_run.c"
+#endif
 
 // What compilers call by themselves.
 void *memmove(void *to, const void *from, size_t size) {

@@ -1,0 +1,39 @@
+"""What the engine for the least memory (usermod/ebnn/small, the native module ebnn_small) can run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ebnn.network import Network, Node
+
+MAX_SIDE = 255
+MAX_CHANNELS = 1024
+OPS = ("conv_u8_bits", "conv_bits", "dense_bits", "dense_scores")
+
+
+def lacks(network: Network) -> str:
+    """Why that engine refuses the network, as a part of a sentence; "" where it runs it."""
+    for value in network.values:
+        height, width, channels = value.shape
+        if max(height, width) > MAX_SIDE or channels > MAX_CHANNELS:
+            return f"a map of {height}x{width}x{channels} is larger than {MAX_SIDE}x{MAX_SIDE}x{MAX_CHANNELS}"
+    for index, node in enumerate(network.nodes):
+        reason = _node_lacks(node, index)
+        if reason:
+            return f"node {index} ({node.op}) {reason}"
+    return ""
+
+
+def _node_lacks(node: Node, index: int) -> str:
+    place = node.geometry
+    if node.op not in OPS:
+        return "is not in it"
+    if node.inputs != (index,):
+        return "does not read the node before it"
+    if node.op == "dense_scores" and np.abs(node.offsets.astype(np.int64)).max() > np.iinfo(np.int16).max:
+        return "has offsets of more than 16 bits"
+    if any(place.pad) or any(place.pool_pad):
+        return "has padding"
+    if place.pool_stride != place.pool:
+        return "has pool windows that overlap or leave something out"
+    return ""
