@@ -215,7 +215,8 @@ class Judge:
 
     def by_fuzzer(self, check: Check) -> str:
         """Whether the fuzzer finds something, and after how many seconds."""
-        engine = [self.changed(check.without(self.source)), *self.others]
+        files = {path.name: path for path in fuzz.engine_files()}
+        engine = [*({**files, FILE: self.changed(check.without(self.source))}).values()]
         seconds = fuzz.seconds_to_a_finding(self.folder, engine, FUZZ_S)
         return "" if seconds is None else f"the fuzzer, {seconds} s"
 

@@ -48,8 +48,9 @@ SESSION_S = 240  # so often the progress is written
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 # Counters alone: callbacks at each comparison would cost most of the speed, and the mutator knows the fields.
 COVERED = ("-g", "-O2", *SANITIZERS, "-fsanitize-coverage=inline-8bit-counters,pc-table")
-TARGETS = {"kernels": (), "plain": driver.PLAIN_ONLY}  # the second counts bits with an instruction
-TURNS = ("kernels", "plain", "kernels", "kernels", "kernels")
+# The second counts bits with an instruction; the third is the engine for the least memory.
+TARGETS = {"kernels": (), "plain": driver.PLAIN_ONLY, "small": ("-DEBNN_SMALL",)}
+TURNS = ("kernels", "small", "kernels", "plain", "kernels")
 FUZZER = (
     "-len_control=0", "-reload=0", "-print_final_stats=1", "-timeout=20", "-rss_limit_mb=1024", "-verbosity=0",
     f"-max_len={MOST_BYTES}",
@@ -69,21 +70,24 @@ class Session:
     finding: str
 
 
-def engine_files() -> list[Path]:
-    """The C files that a model goes through."""
-    return [engine_sources()[0].parent / f"ebnn_{name}.c" for name in ("bytes", "lanes", "open", "plain", "run")]
+def engine_files(target: str = "kernels") -> list[Path]:
+    """The C files that a model goes through, and the harness for them."""
+    if target == "small":
+        return [driver.small_source(), HERE / "harness_small.c"]
+    names = ("bytes", "lanes", "open", "plain", "run")
+    return [*(engine_sources()[0].parent / f"ebnn_{name}.c" for name in names), HERE / "harness.c"]
 
 
-def state() -> str:
+def state(target: str = "kernels") -> str:
     """A digest of what the executions are counted for: the files that a model goes through, and the harness."""
-    sources = [*engine_files(), engine_files()[0].with_name("ebnn_core.h"), HERE / "harness.c"]
+    sources = [*engine_files(target), engine_sources()[0].parent / "ebnn_core.h"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
 def link_fuzzer(program: Path, target: str, engine: list[Path]) -> None:
     """Compile the engine and the harness with sanitizers and counters, the mutator and the entry without."""
-    include, folder, objects = (f"-I{engine_files()[0].parent}", f"-I{HERE}"), program.parent, []
-    for path in (*engine, HERE / "harness.c", HERE / "mutator.c", HERE / "target.c"):
+    include, folder, objects = (f"-I{engine_sources()[0].parent}", f"-I{HERE}"), program.parent, []
+    for path in (*engine, HERE / "mutator.c", HERE / "target.c"):
         flags = ("-O2",) if path.stem in ("mutator", "target") else COVERED
         objects.append(str(folder / f"{path.stem}.o"))
         command = ["clang", "-std=c99", *flags, *TARGETS[target], *include, "-c", str(path), "-o", objects[-1]]
@@ -93,13 +97,13 @@ def link_fuzzer(program: Path, target: str, engine: list[Path]) -> None:
 
 def build_target(target: str) -> Path:
     """The fuzzer's program, compiled unless it is there."""
-    sources = [*engine_sources(), *HERE.glob("*.[ch]")]
+    sources = [*engine_sources(), driver.small_source(), *HERE.glob("*.[ch]")]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:12]
     program = FOLDER / "programs" / f"{target}-{digest}" / "fuzzer"
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         partial = program.with_suffix(".part")
-        link_fuzzer(partial, target, engine_files())
+        link_fuzzer(partial, target, engine_files(target))
         partial.rename(program)
     return program
 
@@ -153,7 +157,7 @@ def fuzz(target: str, seconds: int) -> Session:
         sys.stderr.write(done.stderr[-8000:])
     return Session(
         date=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
-        engine=state(),
+        engine=state(target),
         target=target,
         runs=int(runs[1]) if runs else 0,
         seconds=round(time.time() - start),
@@ -183,7 +187,7 @@ def status() -> None:
         mine = [session for session in sessions if (session.engine, session.target) == key]
         runs, seconds = sum(session.runs for session in mine), sum(session.seconds for session in mine)
         findings = sum(bool(session.finding) for session in mine)
-        ours = "now" if key[0] == state() else "before"
+        ours = "now" if key[0] == state(key[1]) else "before"
         span = f"{mine[0].date} to {mine[-1].date}"
         print(f"{key[0]} ({ours}) {key[1]:8} {runs:>12,} executions {seconds:>6} s {findings} findings, {span}")
 
@@ -222,11 +226,11 @@ def write_packed() -> None:
 # --- replay and coverage ---
 
 
-def build_program(name: str, folder: Path, compiler: str, flags: tuple[str, ...]) -> Path:
+def build_program(name: str, folder: Path, compiler: str, flags: tuple[str, ...], target: str = "kernels") -> Path:
     """A program that drives models without a fuzzer: ``replay`` or ``flips``."""
-    files = [str(path) for path in (HERE / f"{name}.c", HERE / "harness.c", *engine_files())]
-    include = (f"-I{engine_files()[0].parent}", f"-I{HERE}")
-    subprocess.run([compiler, *driver.WARNINGS, *flags, *include, *files, "-o", str(folder / name)], check=True)
+    files = [str(path) for path in (HERE / f"{name}.c", *engine_files(target))]
+    flags = (*driver.WARNINGS, *flags, *TARGETS[target], f"-I{engine_sources()[0].parent}", f"-I{HERE}")
+    subprocess.run([compiler, *flags, *files, "-o", str(folder / name)], check=True)
     return folder / name
 
 
@@ -268,12 +272,12 @@ def flips() -> None:
 
 def coverage() -> None:
     """Print the report of llvm-cov and the lines that the corpora do not reach."""
-    engine = [str(path) for path in (*engine_files(), engine_files()[0].with_name("ebnn_core.h"))]
-    for target, flags in TARGETS.items():
+    for target in TARGETS:
+        engine = [str(path) for path in engine_files(target)]
         folder = FOLDER / f"coverage-{target}"
         folder.mkdir(parents=True, exist_ok=True)
-        counted = ("-g", "-O1", "-fprofile-instr-generate", "-fcoverage-mapping", *flags)
-        program = build_program("replay", folder, "clang", counted)
+        counted = ("-g", "-O1", "-fprofile-instr-generate", "-fcoverage-mapping")
+        program = build_program("replay", folder, "clang", counted, target)
         os.environ["LLVM_PROFILE_FILE"] = str(folder / "raw")
         found = drive(program, [path.read_bytes() for path in sorted(corpus_of(target).iterdir())])
         profile = str(folder / "profile")
