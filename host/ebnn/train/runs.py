@@ -71,7 +71,7 @@ def train_and_export(
         metrics |= {"prepare": str(wish.preparation)}
     if wish.sure:
         found = calibrate(network, data, wish.sure)
-        report(str(found) if found else f"no margin: no sure answers would be right in {100 * wish.sure:g} %")
+        report(f"held-out images: {found or f'no margin makes {100 * wish.sure:g} % of the sure answers right'}")
         metrics |= calibration_metrics(found, wish.sure) if found else {}
     use = Use(metrics.get("margin", 0), wish.preparation)
     write_bundle(network, folder, metrics, config.to_toml(), wish.fit, use)
