@@ -687,7 +687,14 @@ __attribute__((externally_visible)) mp_obj_t mpy_init(mp_obj_fun_bc_t *self, siz
 #define ROW(name, object) { MP_ROM_QSTR(name), MP_ROM_PTR(&object) },
 #define CONSTANT(name, value) { MP_ROM_QSTR(name), MP_ROM_INT(value) },
 
-static const mp_rom_map_elem_t model_methods_table[] = { MODEL_METHODS(ROW) };
+// What help() shows beside the names; in a native module, whose strings lie in RAM, there is none.
+static const MP_DEFINE_STR_OBJ(module_doc,
+    "ebnn.infer(buf) -> class, by the model ebnn_model\n"
+    "    m = ebnn.Model('a.ebnn'); m.infer(buf), m.scores(buf)\n"
+    "    All of it: ebnn.pyi, README.md; dir(m)");
+static const MP_DEFINE_STR_OBJ(model_doc, "m.infer(buf), m.scores(buf[, out]), m.feed(rows[, out]); dir(m)");
+
+static const mp_rom_map_elem_t model_methods_table[] = { ROW(MP_QSTR___doc__, model_doc) MODEL_METHODS(ROW) };
 static MP_DEFINE_CONST_DICT(model_methods, model_methods_table);
 
 // clang-format off
@@ -724,7 +731,7 @@ static const mp_rom_obj_tuple_t format_tuple = {
 static const MP_DEFINE_STR_OBJ(version_str, EBNN_VERSION);
 
 static const mp_rom_map_elem_t module_globals_table[] = { { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_ebnn) },
-    { MP_ROM_QSTR(MP_QSTR___version__), MP_ROM_PTR(&version_str) },
+    ROW(MP_QSTR___doc__, module_doc) { MP_ROM_QSTR(MP_QSTR___version__), MP_ROM_PTR(&version_str) },
     { MP_ROM_QSTR(MP_QSTR_FORMAT), MP_ROM_PTR(&format_tuple) },
     { MP_ROM_QSTR(MP_QSTR_Model), MP_ROM_PTR(&ebnn_type_model) },
     { MP_ROM_QSTR(MP_QSTR_Input), MP_ROM_PTR(&ebnn_type_input) }, MODULE_CONSTANTS(CONSTANT) MODULE_FUNCTIONS(ROW) };
