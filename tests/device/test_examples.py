@@ -29,7 +29,6 @@ import signals  # noqa: E402
 from source import obtain  # noqa: E402
 from versions import load_pins  # noqa: E402
 
-pytestmark = pytest.mark.whole
 TIMED = ("async_classify", "measure")  # numbers of their output differ from run to run
 
 # A file system in the RAM of the board, as large as its heap allows.
