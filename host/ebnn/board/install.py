@@ -8,7 +8,6 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ebnn import ops
 from ebnn.board.files import BoardFiles, Sent
 from ebnn.board.ports import ports
 from ebnn.board.session import RemoteError
@@ -75,7 +74,7 @@ class Order:
         model_mpy: the same as a .mpy module.
         arena: bytes of working memory that the model wants.
         probe: the input of the model's self-test, for a module that does not make it itself.
-        fits_small: whether ebnn_small.mpy has the model's operators.
+        small_lacks: why ebnn_small.mpy does not run the model (``small.lacks``); "" where it does.
         form: of the model: "romfs" (in place), "mpy" (a module), "raw" (a file and a module that names it), or "auto".
         folder: on the board, instead of the first one of its path that is called lib.
     """
@@ -87,7 +86,7 @@ class Order:
     model_mpy: bytes | None = None
     arena: int = 0
     probe: bytes = b""
-    fits_small: bool = True
+    small_lacks: str = ""
     form: str = "auto"
     folder: str | None = None
 
@@ -163,9 +162,9 @@ def _module(name: str, facts: Facts, order: Order, form: str | None) -> tuple[st
     wanted = path.stat().st_size + order.arena + SPARE_RAM + (0 if form in (None, "romfs") else len(order.model))
     if order.small and not small.is_file():
         raise BoardError(f"{small}: no such file: make natmod builds it")
-    if order.small and not order.fits_small:
-        raise BoardError(f"--small: this module lacks {', '.join(ops.NOT_IN_SMALL)}, and the model has one of them")
-    if small.is_file() and (order.small or (order.fits_small and wanted > facts.free)):
+    if order.small and order.small_lacks:
+        raise BoardError(f"--small: this module does not run the model: {order.small_lacks}")
+    if small.is_file() and (order.small or (not order.small_lacks and wanted > facts.free)):
         path = small
     return path.name, path.read_bytes()
 

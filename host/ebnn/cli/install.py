@@ -96,7 +96,7 @@ def _order(options: argparse.Namespace):
 
 def with_model(order, blob: bytes):
     """An order with a model file and what the installer wants to know of it; raises ModelError."""
-    from ebnn import ops
+    from ebnn import small
     from ebnn.bits import pack_maps
     from ebnn.format import decode
     from ebnn.sim import selftest_input
@@ -110,7 +110,7 @@ def with_model(order, blob: bytes):
         model_mpy=_model_module(blob),
         arena=model.plan.arena_size,
         probe=(data if network.input.dtype == "u8" else pack_maps(data)).tobytes(),
-        fits_small=not any(node.op in ops.NOT_IN_SMALL for node in network.nodes),
+        small_lacks=small.lacks(network),
     )
 
 
