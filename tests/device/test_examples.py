@@ -72,7 +72,7 @@ def source(name: str) -> str:
 def promised(name: str) -> list[str]:
     """The output that the head of an example shows: the lines at its end that are indented."""
     head = ast.get_docstring(ast.parse(source(name)))
-    return [line.strip() for line in re.search(r"print(?:s|ed)\n\n((?:    .*\n?)+)\Z", head)[1].splitlines()]
+    return [line[4:] for line in re.search(r"print(?:s|ed)\n\n((?:    .*\n?)+)\Z", head)[1].splitlines()]
 
 
 def without_numbers(lines: list[str]) -> list[str]:
@@ -160,6 +160,19 @@ def test_rows(digits: Session) -> None:
     digits.exec("import ebnn_samples\nimage = ebnn_samples.images[2]")
     found = digits.exec("main([image[i * 28:i * 28 + 28] for i in range(28)])")
     assert found.splitlines()[1:] == ["row 27 completes the image: 2"]
+
+
+def test_camera(board: Session) -> None:
+    put_model(board, "mnist")
+    check(board, "camera")
+    # A stroke from top to bottom, 8 pixels wide, on paper.
+    lines = [
+        "frame[:] = b'\\xff' * len(frame)",
+        "for y in range(20, 78):",
+        "    frame[192 * y + 88:192 * y + 104] = bytes(16)",
+    ]
+    board.exec("\n    ".join(["def stroke(frame):", *lines]))
+    assert board.exec("main(stroke, ebnn.RGB565_SWAPPED)").splitlines()[-1] == "class 1"
 
 
 def test_async(digits: Session) -> None:
