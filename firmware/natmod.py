@@ -81,17 +81,17 @@ def build(arch: str, name: str, out: Path, say: Callable[[str], None]) -> Module
 
 
 def _make(arch: str, name: str, work: Path, settings: list[str]) -> None:
-    folder = repo_root() / FOLDER / "natmod"
-    words = ["make", "-C", str(folder), f"ARCH={arch}", f"BUILD={work}", f"PYTHON={sys.executable}", *settings]
-    words += [VARIANTS[name]] if VARIANTS[name] else []
-    work.mkdir(parents=True)
+    """Run make in a folder of its own: the linker writes the paths that it is given into the file."""
+    folder = repo_root() / FOLDER
+    shutil.copytree(folder / "natmod", work)
+    words = ["make", "-C", str(work), f"ARCH={arch}", "BUILD=.", f"EBNN_DIR={folder}", f"PYTHON={sys.executable}"]
+    words += [*settings, *([VARIANTS[name]] if VARIANTS[name] else [])]
     environment = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ} | {"LC_ALL": "C"}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     log = done.stdout + done.stderr
     write_atomic(work / "make.log", log)
     if done.returncode != 0:
         raise BuildError(f"make failed for {name}, {arch}; the end of {work / 'make.log'}:\n{log[-2000:]}")
-    os.replace(folder / "ebnn.mpy", work / "ebnn.mpy")
 
 
 def _place(arch: str, name: str, work: Path, out: Path) -> Module:

@@ -1,16 +1,16 @@
 // The native module in one piece: what is not used falls out, and nothing is called through a table.
 
-#include "../modebnn.c"
+#include "modebnn.c"
 
 #ifdef EBNN_SMALL
-#include "../small/ebnn_small.c"
+#include "small/ebnn_small.c"
 #else
-#include "../engine/ebnn_bytes.c"
-#include "../engine/ebnn_input.c"
-#include "../engine/ebnn_lanes.c"
-#include "../engine/ebnn_open.c"
-#include "../engine/ebnn_plain.c"
-#include "../engine/ebnn_run.c"
+#include "engine/ebnn_bytes.c"
+#include "engine/ebnn_input.c"
+#include "engine/ebnn_lanes.c"
+#include "engine/ebnn_open.c"
+#include "engine/ebnn_plain.c"
+#include "engine/ebnn_run.c"
 #endif
 
 // What compilers call by themselves.
