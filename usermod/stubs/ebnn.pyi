@@ -1,8 +1,9 @@
 """Binarized neural networks on a microcontroller.
 
-This file says what the C module has, in firmware and as a native module. The ``ebnn_small`` native module has
-``load``, ``infer`` and ``Model`` with ``infer``, ``scores``, ``input_size``, ``classes`` and ``arena_size``, and its
-ValueErrors hold a number (docs/SPEC.md, section 7). ``usermod/fallback/ebnn.py`` has no ``Input`` and no pixel formats.
+This file says what the C module has, in firmware and as a native module. The native module ``ebnn_small`` runs small
+networks only and has ``load``, ``infer`` and ``Model`` with ``infer``, ``scores``, ``input_size``, ``classes`` and
+``arena_size``; its ValueErrors hold a number (docs/SPEC.md, section 7). ``usermod/fallback/ebnn.py``, the module in
+plain Python, has no ``Input`` and no pixel formats.
 
 A **buffer** is anything with the buffer protocol: bytes, bytearray, memoryview, array. An input is such a buffer of
 ``Model.input_size`` bytes: uint8 in the order (row, column, channel), or packed bits (docs/SPEC.md, section 1).
