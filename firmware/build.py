@@ -218,8 +218,6 @@ def _read_model(path: Path) -> bytes:
 
 def _order(options: argparse.Namespace) -> Order:
     target = load_target(options.board)
-    if options.stock and options.model:
-        raise BuildError("--stock builds without ebnn: a frozen --model would have no reader")
     usermod = None if options.stock else repo_root() / "usermod"
     model = _read_model(options.model) if options.model else None
     frozen = _frozen_modules(options.frozen, {MODEL_MODULE} if model else set())

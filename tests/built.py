@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 
 import make_golden
+import networks
 from ebnn import firmware
 from ebnn.board.targets import list_targets, load_target
 from ebnn.files import read_toml, repo_root, write_atomic
-from ebnn.format import read_blob
-from ebnn.freeze import render_module
-from vectors import Case
+from ebnn.format import decode
+from evil.table import Damage, rows
+from exact import serves_small
+from vectors import Case, random_case
 
 BOARDS = tuple(name for name in list_targets() if load_target(name).kind != "real")
 MPY_VERSION = "6.3"  # of the pinned MicroPython
 NEWEST = list(read_toml(repo_root() / "firmware/versions.toml")["release"])[-1]
 QUICK = ("unix", "mps2-an385")  # the boards that run the newest MicroPython in every test run; make matrix: all
-# The boards that run the native module for the least memory: one cannot hold the other.
-SMALL_BOARDS = ("microbit",)
 NATIVE_NAMES = {"ebnn": "native", "ebnn_small": "small"}
 
 
@@ -51,12 +51,15 @@ class Built:
 
 
 def builds() -> list[Built]:
-    """What the device suite runs on; with EBNN_MATRIX set every board with every release."""
-    large = [board for board in BOARDS if board not in SMALL_BOARDS]
-    pinned = [Built(board) for board in BOARDS] + [Built(board, "ebnn") for board in large]
-    pinned += [Built(board, "ebnn_small") for board in SMALL_BOARDS]
+    """What the device suite runs on; with EBNN_MATRIX set every board with every release. The micro:bit's heap does not
+    hold the whole native module."""
+    pinned = [Built(board) for board in BOARDS] + [Built(board, "ebnn") for board in BOARDS if board != "microbit"]
     newest = BOARDS if os.environ.get("EBNN_MATRIX") else QUICK
     return pinned + [Built(board, micropython=NEWEST) for board in newest]
+
+
+SMALL_BYTES = 300  # of a model, an input or an arena that the micro:bit holds beside the native module
+SMALL_BUILDS = (Built("microbit", "ebnn_small"), Built("mps2-an385", "ebnn_small"))
 
 
 @lru_cache
@@ -66,16 +69,22 @@ def frozen_case() -> Case:
 
 
 @lru_cache
+def frozen_model() -> Path:
+    """Its model as a file."""
+    model = repo_root() / "build" / "tests" / "network.ebnn"
+    if not model.exists() or model.read_bytes() != frozen_case().blob:
+        write_atomic(model, frozen_case().blob)
+    return model
+
+
+@lru_cache
 def firmware_for(board: str, micropython: str | None = None) -> firmware.Firmware:
     """The tests' firmware of a board; built where it is missing or out of date (half a minute the first time)."""
     folder = repo_root() / "build" / "tests"
-    model = folder / "network.ebnn"
-    if not model.exists() or model.read_bytes() != frozen_case().blob:
-        write_atomic(model, frozen_case().blob)
     pixels = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
     samples = firmware.render_samples(pixels, np.arange(2), ("a", "b"))
     out = folder / "firmware" / str(Built(board, micropython=micropython))
-    return firmware.build(board, model, samples, out=out, variant=firmware.Variant(micropython=micropython))
+    return firmware.build(board, frozen_model(), samples, out=out, variant=firmware.Variant(micropython=micropython))
 
 
 @lru_cache
@@ -94,17 +103,61 @@ def native_module(arch: str, name: str = "ebnn") -> Path:
 
 
 @lru_cache
+def small_cases() -> list[Case]:
+    """Golden cases and random networks that the module for the least memory runs, with small models and maps."""
+    cases = make_golden.load() + [random_case(seed) for seed in networks.SEEDS[::4]]
+
+    def is_small(case: Case) -> bool:
+        sizes = (len(case.blob), len(case.runs[0].data), decode(case.blob).plan.arena_size)
+        return max(sizes) <= SMALL_BYTES and serves_small(case.blob)
+
+    return [case for case in cases if is_small(case)]
+
+
+@lru_cache
+def small_damaged() -> list[Damage]:
+    """Damaged models of a few hundred bytes."""
+    return [row for row in rows() if row.error and len(row.blob()) <= SMALL_BYTES]
+
+
+def render_small_cases() -> str:
+    """Source of the module ``small_cases``."""
+    cases = "".join(f"    ({case.blob!r}, {tuple(run.data for run in case.runs[:2])!r}),\n" for case in small_cases())
+    damaged = "".join(f"    {row.blob()!r},\n" for row in small_damaged())
+    return f"CASES = (\n{cases})\nDAMAGED = (\n{damaged})\n"
+
+
+def mnist_model() -> Path:
+    """The default MNIST model's file."""
+    return repo_root() / "firmware/models/mnist/model.ebnn"
+
+
+@lru_cache
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """The first digit of each class of scikit-learn's set in the size of MNIST: uint8 (10, 28, 28, 1), and classes."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    firsts = [int(np.flatnonzero(bunch.target == label)[0]) for label in range(10)]
+    gray = np.kron(bunch.images[firsts], np.ones((1, 3, 3))) * 255 // 16
+    return np.pad(gray, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)[..., None], np.arange(10)
+
+
+@lru_cache
 def native_for(built: Built) -> firmware.Firmware:
-    """A board's stock MicroPython with a native module in its flash, which ``import native_files`` makes a file, the
-    model of ``frozen_case``, and the default MNIST model as ``mnist_model``."""
+    """A board's stock MicroPython with a native module in its flash, which ``import native_files`` makes a file, and
+    the model of ``frozen_case``; for the least module the default MNIST model and ``digits``."""
     root = repo_root()
     out = root / "build" / "tests" / "firmware" / str(built)
     module = native_module(load_target(built.board).mpy_arch, built.native).read_bytes()
-    mnist = read_blob(root / "firmware/models/mnist/model.ebnn")
     frozen = [
         write_atomic(out / "modules" / "ebnn_mpy.py", f"data = {module!r}\n"),
-        write_atomic(out / "modules" / "ebnn_model.py", render_module(frozen_case().blob)),
-        write_atomic(out / "modules" / "mnist_model.py", render_module(mnist)),
         root / "tests/device/native_files.py",
     ]
-    return firmware.build(built.board, more=frozen, out=out, variant=firmware.Variant(True, built.micropython))
+    model, samples = frozen_model(), None
+    if built.is_small:
+        model, samples = mnist_model(), firmware.render_samples(*digits(), tuple("0123456789"))
+        frozen.append(write_atomic(out / "modules" / "small_cases.py", render_small_cases()))
+        frozen.append(root / "tests/device/small_board.py")
+    variant = firmware.Variant(True, built.micropython)
+    return firmware.build(built.board, model, samples, frozen, out, variant)

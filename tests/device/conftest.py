@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from booted import booted
 from built import builds
-from ebnn.board.session import Session, connect
-from ebnn.board.targets import load_target
+from ebnn.board.session import Session
 
 
 @pytest.fixture(
@@ -17,24 +17,8 @@ from ebnn.board.targets import load_target
 )
 def device(request: pytest.FixtureRequest) -> Iterator[Session]:
     """A session with a board that runs the tests' firmware, or stock firmware with the native module."""
-    built = request.param
-    with connect(load_target(built.board), built.firmware().image) as session:
-        session.board = built.board
-        session.is_native = bool(built.native)
-        session.is_small = built.is_small
-        if built.native:
-            session.exec("import native_files")
-        session.exec("import ebnn, gc, sys\nfrom array import array")
-        # Bytes of a case that the heap can take beside an arena, the inputs, and the text of all of them.
-        session.small = min(4000, session.eval("gc.mem_free() + gc.mem_alloc()") // 14)
+    with booted(request.param) as session:
         yield session
-
-
-@pytest.fixture(autouse=True)
-def whole(request: pytest.FixtureRequest, device: Session) -> None:
-    """Skip a test that is marked ``whole`` where the module for the least memory has not all that it needs."""
-    if device.is_small and request.node.get_closest_marker("whole"):
-        pytest.skip("ebnn_small leaves this out")
 
 
 @pytest.fixture(autouse=True)

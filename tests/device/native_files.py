@@ -31,5 +31,12 @@ class Files:
         raise OSError(2)
 
 
+def forget():
+    """Give the memory back, once the module is imported."""
+    vfs.umount("/native")
+    sys.path.remove("/native")
+    del sys.modules["native_files"], sys.modules["ebnn_mpy"]
+
+
 vfs.mount(Files(), "/native")
 sys.path.append("/native")

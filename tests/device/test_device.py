@@ -17,7 +17,7 @@ from ebnn.geometry import Value
 from ebnn.network import Network, dense_node
 from ebnn.sim import Simulator
 from evil.table import mended, rows
-from exact import rows_of, serves_small
+from exact import rows_of
 from vectors import Case
 
 
@@ -26,8 +26,6 @@ def small(device: Session, cases: list[Case]) -> list[Case]:
     limit = device.small
 
     def fits(case: Case) -> bool:
-        if device.is_small and not serves_small(case.blob):
-            return False
         arena = decode(case.blob).plan.arena_size
         return len(case.blob) + len(case.runs[0].data) <= limit and arena <= 4 * limit
 
@@ -47,10 +45,9 @@ def check_case(device: Session, case: Case) -> None:
     simulator = Simulator(decode(case.blob).network)
     for run in case.runs[:2]:
         device.exec(f"x = {run.data!r}")
-        assert device.eval("(m.infer(x), m.scores(x))") == (run.prediction, tuple(run.scores))
-        if not device.is_small:
-            assert device.eval("m.trace(x)") == tuple(zlib.crc32(output) for output in simulator.trace(run.data))
-    assert device.is_small or device.eval("m.selftest()") is True
+        crcs = tuple(zlib.crc32(output) for output in simulator.trace(run.data))
+        assert device.eval("(m.infer(x), m.scores(x), m.trace(x))") == (run.prediction, tuple(run.scores), crcs)
+    assert device.eval("m.selftest()") is True
 
 
 def test_golden_cases(device: Session) -> None:
@@ -74,7 +71,6 @@ def test_outputs_over_their_inputs(device: Session, tight_cases: list[Case]) -> 
     assert len(cases) > 10
 
 
-@pytest.mark.whole
 def test_trace_with_a_function_of_ones_own(device: Session) -> None:
     case = built.frozen_case()
     device.exec(f"x = {case.runs[0].data!r}\nseen = []\ndef hook():\n    seen.append(1)\n    return len(seen)")
@@ -88,12 +84,10 @@ def test_frozen_model(device: Session) -> None:
     case = built.frozen_case()
     for run in case.runs:
         assert device.eval(f"ebnn.infer({run.data!r})") == run.prediction
-    if not device.is_native:  # there nothing aligns it
-        assert device.eval("ebnn.load().copied") == 0, "the firmware driver aligns the frozen model"
-    assert device.is_small or device.eval("ebnn.load().size") == len(case.blob)
+    assert device.eval("ebnn.load().copied") == 0, "the firmware driver aligns the frozen model"
+    assert device.eval("ebnn.load().size") == len(case.blob)
 
 
-@pytest.mark.whole
 def test_attributes(device: Session) -> None:
     case = built.frozen_case()
     model = decode(case.blob)
@@ -116,7 +110,7 @@ def test_any_alignment(device: Session, offset: int) -> None:
     device.exec(f"a = memoryview(bytearray({arena + 8}))[{offset}:]")
     device.exec(f"m = ebnn.Model(memoryview(b)[{offset}:], arena=a)")
     assert device.eval(f"m.scores(memoryview(x)[{offset}:])") == tuple(run.scores)
-    assert device.is_small or device.eval("m.copied") == (len(case.blob) if offset else 0)
+    assert device.eval("m.copied") == (len(case.blob) if offset else 0)
 
 
 def test_no_allocation_after_loading(device: Session) -> None:
@@ -159,7 +153,6 @@ def fed_cases(device: Session, random_cases: list[Case]) -> list[Case]:
     return several[:: max(1, len(several) // 40)]
 
 
-@pytest.mark.whole
 def test_feed_gives_what_infer_gives(device: Session, random_cases: list[Case]) -> None:
     device.exec(
         "def fed(k):\n    n = k * m.row_size\n    return [m.feed(v[i:i + n]) for i in range(0, len(r), n)]",
@@ -178,7 +171,6 @@ def test_feed_gives_what_infer_gives(device: Session, random_cases: list[Case]) 
     assert len(kinds) == 4, "both dtypes, with a window of rows and with the whole input"
 
 
-@pytest.mark.whole
 def test_feed_gives_the_scores(device: Session) -> None:
     case = next(case for case in make_golden.load() if case.name == "conv_u8_pool_padded")
     rows, scores = load_rows(device, case), case.runs[0].scores
@@ -188,7 +180,6 @@ def test_feed_gives_the_scores(device: Session) -> None:
     assert len(rows) > 2
 
 
-@pytest.mark.whole
 def test_feed_begins_anew_after_a_run_or_an_error(device: Session) -> None:
     case = next(case for case in make_golden.load() if case.name == "conv_bits_plain")
     load_rows(device, case)
@@ -202,7 +193,6 @@ def test_feed_begins_anew_after_a_run_or_an_error(device: Session) -> None:
     assert device.eval("m.feed(r)") == first.prediction
 
 
-@pytest.mark.whole
 def test_feed_of_wrong_rows_gets_a_sentence_and_the_input_goes_on(device: Session) -> None:
     case = next(case for case in make_golden.load() if case.name == "conv_u8_plain")
     rows = load_rows(device, case)
@@ -224,7 +214,6 @@ def test_feed_of_wrong_rows_gets_a_sentence_and_the_input_goes_on(device: Sessio
     assert device.eval("m.feed(r[n:])") == case.runs[0].prediction
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize("name", ["conv_u8_stride", "conv_bits_c9", "dense_bits_input"])
 def test_feed_allocates_nothing_after_the_first_row(device: Session, name: str) -> None:
     case = next(case for case in make_golden.load() if case.name == name)
@@ -246,7 +235,6 @@ print([label] + list(out))
     assert device.exec(code).strip() == str([case.runs[0].prediction, *case.runs[0].scores])
 
 
-@pytest.mark.whole
 def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> None:
     pixels = Value(0, (28, 28, 1), "u8")
     network = Network(pixels, (dense_node("dense_u8_scores", 0, np.ones((2, 28, 28, 1)), offsets=[0, 1]),))
@@ -267,7 +255,6 @@ def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> N
     assert device.eval("m.infer(bytes(784))") == 1
 
 
-@pytest.mark.whole
 def test_newer_format(device: Session) -> None:
     blob = built.frozen_case().blob
     device.exec(f"b = bytearray({blob[:64]!r})\nb[4] = 1\nb[5] = 3")
@@ -275,7 +262,6 @@ def test_newer_format(device: Session) -> None:
     assert raised(device, "ebnn.Model(b)") == text
 
 
-@pytest.mark.whole
 def test_no_model_module(device: Session) -> None:
     device.exec("p = sys.path[:]\nsys.path[:] = []")
     device.exec("for name in ('ebnn_model', '__ebnn_default__'): sys.modules.pop(name, 0)")
@@ -306,7 +292,6 @@ def test_anything_under_the_name_of_the_default_model(device: Session) -> None:
         assert device.eval(f"ebnn.infer({run.data!r})") == run.prediction
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize("moved", ["arena", "input", "model"])
 def test_buffers_that_move_while_the_model_runs(device: Session, moved: str) -> None:
     case = next(case for case in make_golden.load() if case.name == "smallest")
@@ -345,25 +330,17 @@ def test_a_buffer_that_moves(device: Session) -> None:
     assert raised(device, "m.infer(x)").startswith("ValueError: the model's buffer has moved")
 
 
-def refusals(device: Session, error: str) -> tuple[str, ...]:
-    """How the exception's text may begin. The least module gives numbers, and may not come as far as the error."""
-    if device.is_small:
-        return tuple(f"ValueError: {ops.error_code(name)}" for name in (error, "OP"))
-    return (f"ValueError: {'model format' if error == 'VERSION' else ops.ERROR_TEXT[error]}",)
-
-
 def test_damaged_models_are_refused_with_the_same_error(device: Session) -> None:
     damaged = [row for row in rows() if len(row.blob()) < device.small]
     wrong = []
     for row in damaged:
         device.exec(f"b = {row.blob()!r}")
         if row.error is None:
-            # One wants the largest arena, and some have operators that the least module lacks.
-            allowed = "(MemoryError, ValueError)" if device.is_small else "MemoryError"
-            device.exec(f"try:\n    ebnn.Model(b)\nexcept {allowed}:\n    pass")
+            device.exec("try:\n    ebnn.Model(b)\nexcept MemoryError:\n    pass")  # one wants the largest arena
             continue
         text = raised(device, "ebnn.Model(b)")
-        if not text.startswith(refusals(device, row.error)):
+        expected = ops.ERROR_TEXT[row.error] if row.error != "VERSION" else "model format"
+        if not text.startswith(f"ValueError: {expected}"):
             wrong.append((row.name, row.error, text))
     assert not wrong
     assert len(damaged) > 50
