@@ -9,6 +9,7 @@ every bit of three models.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import lzma
@@ -210,6 +211,17 @@ def unpack() -> list[bytes]:
     return blobs
 
 
+def snapshot(target: str) -> Path:
+    """A copy of a target's corpus, because a fuzzer that runs replaces files by smaller ones."""
+    folder = FOLDER / "snapshot"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path in corpus_of(target).iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(path, folder)
+    return folder
+
+
 def write_packed() -> None:
     """Take the small models that reach all that the corpora reach, and write them."""
     few = FOLDER / "few"
@@ -217,7 +229,7 @@ def write_packed() -> None:
     few.mkdir()
     for target in TARGETS:
         command = [str(build_target(target)), "-merge=1", f"-max_len={MOST_BYTES}", "-verbosity=0"]
-        subprocess.run([*command, str(few), str(corpus_of(target))], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([*command, str(few), str(snapshot(target))], check=True, stderr=subprocess.DEVNULL)
     models = sorted((path.read_bytes() for path in few.iterdir()), key=lambda blob: (len(blob), blob))
     write_atomic(PACKED, lzma.compress(pack(models), preset=9 | lzma.PRESET_EXTREME))
     print(f"{len(models)} models, {sum(map(len, models))} bytes, packed {PACKED.stat().st_size}")
@@ -273,13 +285,13 @@ def flips() -> None:
 def coverage() -> None:
     """Print the report of llvm-cov and the lines that the corpora do not reach."""
     for target in TARGETS:
-        engine = [str(path) for path in engine_files(target)]
+        engine = [str(path) for path in engine_files(target) if path.parent != HERE]
         folder = FOLDER / f"coverage-{target}"
         folder.mkdir(parents=True, exist_ok=True)
         counted = ("-g", "-O1", "-fprofile-instr-generate", "-fcoverage-mapping")
         program = build_program("replay", folder, "clang", counted, target)
         os.environ["LLVM_PROFILE_FILE"] = str(folder / "raw")
-        found = drive(program, [path.read_bytes() for path in sorted(corpus_of(target).iterdir())])
+        found = drive(program, [path.read_bytes() for path in sorted(snapshot(target).iterdir())])
         profile = str(folder / "profile")
         subprocess.run(["llvm-profdata", "merge", str(folder / "raw"), "-o", profile], check=True)
         print(f"{target}: {len(found)} models, {found.count('0')} of them open")
