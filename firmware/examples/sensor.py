@@ -44,7 +44,7 @@ def main(read=None, count=3, period=20):  # milliseconds from sample to sample, 
     """Classify ``count`` windows; read() gives the magnitude of the acceleration, 64 is 1 g, at most 255."""
     model = ebnn.load()
     windows = Windows(read or pretend().__next__, model.input_size)
-    timer, due = Timer and Timer(-1, period=period, callback=windows.tick), time.ticks_ms()
+    timer, due = Timer and Timer(-1, period=period, callback=windows.tick), time.ticks_ms()  # some ports count from 0
     for number in range(1, count + 1):
         while windows.count < number:
             if not timer and time.ticks_diff(time.ticks_ms(), due) >= 0:
