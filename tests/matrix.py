@@ -15,18 +15,19 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from datetime import datetime, timezone
 
-from built import Built, builds
+from booted import MODULE_BYTES
+from built import NATIVE_NAMES, SMALL_BUILDS, Built, builds
 from ebnn.board.targets import load_target
 from ebnn.files import checkout_commit, repo_root, write_atomic
 
-SUITE = ("tests/device/test_device.py", "tests/device/test_machine.py")
+SUITE = ("tests/device/test_device.py", "tests/device/test_machine.py", "tests/device/test_small.py")
 OUTCOMES = ("passed", "skipped", "failed")
 HEAD = """\
 # Every board with every MicroPython
 
 Written by `make matrix` on {date}, commit {commit}, {compilers}. The suite is `{suite}`.
-Flash and RAM are what the linker gave the objects of ebnn, RAM for data that is there before a model is loaded; a
-native module lies in the heap instead.
+Flash and RAM are what the linker gave the objects of ebnn, RAM for data that is there before a model is loaded. Of a
+native module on stock firmware RAM is the heap that its import takes; `small` is ebnn_small, with a suite of its own.
 What is skipped does not apply there: a heap that grows, callbacks that the port does not schedule.
 
 | board | core | MicroPython | module | passed | skipped | failed | flash of ebnn | RAM of ebnn |
@@ -35,12 +36,17 @@ What is skipped does not apply there: a heap that grows, callbacks that the port
 
 
 def run_suite(arguments: list[str]) -> Counter:
-    """Run it, and count (name of the build, outcome)."""
+    """Run it, and count (name of the build, outcome), and the bytes of heap under (name, MODULE_BYTES)."""
     results = repo_root() / "build" / "tests" / "matrix.xml"
     results.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", f"--junitxml={results}"]
     subprocess.run([*command, *SUITE, *arguments], cwd=repo_root(), env={**os.environ, "EBNN_MATRIX": "1"}, check=False)
-    return count(results.read_text(encoding="utf-8"), [str(built) for built in builds()])
+    return count(results.read_text(encoding="utf-8"), [str(built) for built in everything()])
+
+
+def everything() -> list[Built]:
+    """The rows of the table."""
+    return [*builds(), *SMALL_BUILDS]
 
 
 def count(junit: str, names: list[str]) -> Counter:
@@ -52,6 +58,9 @@ def count(junit: str, names: list[str]) -> Counter:
         tags = {child.tag for child in case}
         outcome = "failed" if tags & {"failure", "error"} else "skipped" if "skipped" in tags else "passed"
         found[name, outcome] += 1
+        for extra in case.iter("property"):
+            if extra.get("name") == MODULE_BYTES:
+                found[name, MODULE_BYTES] = int(extra.get("value"))
     return found
 
 
@@ -59,10 +68,11 @@ def row(built: Built, counts: Counter) -> str:
     """A build's line of the table."""
     report = built.firmware().report
     sizes = report["ebnn"]
-    built_in = sizes["text"] > 0
-    memory = [sizes["text"] + sizes["data"], sizes["data"] + sizes["bss"]] if built_in else ["in RAM", "in RAM"]
+    memory = [sizes["text"] + sizes["data"], sizes["data"] + sizes["bss"]]
+    if built.native:
+        memory = [0, counts[str(built), MODULE_BYTES]]
     cells = [built.board, load_target(built.board).cpu, report["micropython"]["version"]]
-    cells += ["built in" if built_in else "native", *(counts[str(built), outcome] for outcome in OUTCOMES)]
+    cells += [NATIVE_NAMES.get(built.native, "built in"), *(counts[str(built), outcome] for outcome in OUTCOMES)]
     return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells + memory) + " |"
 
 
@@ -70,7 +80,7 @@ def main() -> int:
     """Exit status 1 where a test failed."""
     os.environ["EBNN_MATRIX"] = "1"
     counts = run_suite(sys.argv[1:])
-    shown = [built for built in builds() if any(counts[str(built), outcome] for outcome in OUTCOMES)]
+    shown = [built for built in everything() if any(counts[str(built), outcome] for outcome in OUTCOMES)]
     compilers = sorted({built.firmware().report["compiler"] for built in shown})
     date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     suite = "`, `".join(SUITE)

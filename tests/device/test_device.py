@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import built
 import make_golden
+from booted import MODULE_BYTES
 from ebnn import ops
 from ebnn.board.session import RemoteError, Session
 from ebnn.cengine import CEngine
@@ -48,6 +50,11 @@ def check_case(device: Session, case: Case) -> None:
         crcs = tuple(zlib.crc32(output) for output in simulator.trace(run.data))
         assert device.eval("(m.infer(x), m.scores(x), m.trace(x))") == (run.prediction, tuple(run.scores), crcs)
     assert device.eval("m.selftest()") is True
+
+
+def test_memory_of_the_module(device: Session, record_property: Callable[[str, object], None]) -> None:
+    record_property(MODULE_BYTES, device.module_bytes)  # for tests/matrix.py
+    assert device.module_bytes < (40_000 if device.is_native else 500)
 
 
 def test_golden_cases(device: Session) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import built
-from booted import booted
+from booted import MODULE_BYTES, booted
 from ebnn import ops
 from ebnn.board.session import RemoteError, Session
 from ebnn.format import decode
@@ -50,6 +50,11 @@ def numbers(text: str) -> list[list[int]]:
     return [[int(word) for word in line.split()] for line in text.splitlines()]
 
 
+def test_memory_of_the_module(device: Session, record_property: Callable[[str, object], None]) -> None:
+    record_property(MODULE_BYTES, device.module_bytes)  # for tests/matrix.py
+    assert 0 < device.module_bytes < 8_000
+
+
 def test_golden_cases_and_random_networks(device: Session) -> None:
     cases = built.small_cases()
     for index, case in enumerate(cases):
@@ -57,7 +62,7 @@ def test_golden_cases_and_random_networks(device: Session) -> None:
     assert len(cases) > 20
 
 
-def test_digits_from_the_prompt(device: Session, record_property: pytest.RecordProperty) -> None:
+def test_digits_from_the_prompt(device: Session, record_property: Callable[[str, object], None]) -> None:
     model = decode(built.mnist_model().read_bytes())
     simulator = Simulator(model.network)
     expected = [simulator.infer(image.tobytes()) for image in built.digits()[0]]
