@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 import networks
 import vectors
+from ebnn.errors import DataError
+
+if TYPE_CHECKING:
+    from ebnn.train.data import Dataset
 
 SUMMARY = "shown at the end"  # a property of a test: text for the terminal's summary
 
@@ -20,6 +26,17 @@ def random_cases() -> list[vectors.Case]:
 def tight_cases(random_cases: list[vectors.Case]) -> list[vectors.Case]:
     """Those and shrinking networks, with outputs as far over their inputs as can be."""
     return vectors.tight_cases(random_cases + [vectors.shrinking_case(seed) for seed in networks.SHRINKING])
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    """MNIST from the data directory or the cache."""
+    from ebnn.train.data import load  # imports Chainer
+
+    try:
+        return load("mnist")
+    except DataError as error:
+        pytest.skip(f"no MNIST here: {error}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

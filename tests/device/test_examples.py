@@ -14,10 +14,9 @@ import pytest
 from ebnn import firmware
 from ebnn.board.session import RemoteError, Session, connect
 from ebnn.board.targets import load_target
-from ebnn.errors import DataError
 from ebnn.files import repo_root
 from ebnn.freeze import render_module
-from ebnn.train import Dataset, load
+from ebnn.train import Dataset
 
 ROOT = repo_root()
 EXAMPLES = ROOT / "firmware" / "examples"
@@ -77,15 +76,6 @@ def promised(name: str) -> list[str]:
 
 def without_numbers(lines: list[str]) -> list[str]:
     return [re.sub(r"\d+", "N", line) for line in lines]
-
-
-@pytest.fixture(scope="module")
-def mnist() -> Dataset:
-    """MNIST from the data directory or the cache."""
-    try:
-        return load("mnist")
-    except DataError as error:
-        pytest.skip(f"no MNIST here: {error}")
 
 
 @pytest.fixture(scope="module")

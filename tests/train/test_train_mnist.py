@@ -11,25 +11,15 @@ import pytest
 
 from ebnn.bundle import build_model
 from ebnn.cengine import CEngine
-from ebnn.errors import DataError
 from ebnn.files import repo_root
 from ebnn.format import decode
 from ebnn.measure import rows_that_differ
 from ebnn.sim import Simulator
-from ebnn.train import Config, Dataset, load, predict_scores
+from ebnn.train import Config, Dataset, predict_scores
 from ebnn.train.loop import train
 from ebnn.train.lower import lower
 
 ZOO = sorted((repo_root() / "firmware" / "models").glob("mnist*/model.ebnn"))
-
-
-@pytest.fixture(scope="module")
-def mnist() -> Dataset:
-    """MNIST from the data directory or the cache."""
-    try:
-        return load("mnist")
-    except DataError as error:
-        pytest.skip(f"no MNIST here: {error}")
 
 
 def test_a_trained_network_agrees_on_every_test_image(mnist: Dataset) -> None:
