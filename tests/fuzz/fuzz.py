@@ -151,14 +151,15 @@ def seconds_to_a_finding(folder: Path, engine: list[Path], limit_s: int) -> int 
 
 def fuzz(target: str, seconds: int) -> Session:
     """One session of a target."""
-    program, corpus, start = build_target(target), corpus_of(target), time.time()
+    engine, program = state(target), build_target(target)  # first, because either may change meanwhile
+    corpus, start = corpus_of(target), time.time()
     done = run_fuzzer(program, corpus, FOLDER / "findings", seconds)
     runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
     if done.returncode:
         sys.stderr.write(done.stderr[-8000:])
     return Session(
         date=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
-        engine=state(target),
+        engine=engine,
         target=target,
         runs=int(runs[1]) if runs else 0,
         seconds=round(time.time() - start),
