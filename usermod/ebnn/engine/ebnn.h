@@ -87,7 +87,7 @@ typedef struct {
     void *arena; // aligned to 4
     size_t arena_size;
     const void *input; // net.input_size bytes, any alignment
-    int (*poll)(void *ctx); // or NULL; called once a row of a map: not 0 stops the run
+    int (*poll)(void *ctx); // or NULL; once a row of a map, more often in long ones: not 0 stops the run
     int (*trace)(void *ctx, uint32_t node, const void *data, uint32_t size); // or NULL; after each node, as poll
     void *ctx;
 } ebnn_job_t;

@@ -138,7 +138,8 @@ uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
 void ebnn_bytes_sum(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
 const uint32_t *ebnn_bytes_hits(const ebnn_run_t *run, uint32_t filter);
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node);
-void ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
+// Not 0 where a poll has stopped it.
+int ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
 const uint32_t *ebnn_lanes_hits(const ebnn_run_t *run, uint32_t filter);
 
 // Where the kernel's first tap lies on the input, for one position of the map after the other.
@@ -226,6 +227,13 @@ static inline void ebnn_put(uint8_t *map, uint32_t place, uint32_t stride, uint3
         bits <<= place % 8;
         *p = (uint8_t)(toggle ? *p ^ bits : *p | bits);
     }
+}
+
+// Between two polls there is no more work than this many instructions, by a rough count which is rather too high.
+#define EBNN_POLL_WORK (1U << 18)
+
+static inline int ebnn_poll(const ebnn_run_t *run) {
+    return run->job->poll != NULL && run->job->poll(run->job->ctx) != 0;
 }
 
 static inline uint32_t ebnn_block(uint32_t channels, uint32_t first) {

@@ -273,7 +273,10 @@ static void start_lanes(lanes_t *lanes) {
     start_sums(lanes);
 }
 
-void ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count) {
+// What a word of a filter costs a tile, as EBNN_POLL_WORK counts.
+#define WORD_WORK 100
+
+int ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count) {
     const ebnn_node_t *node = run->node;
     uint32_t chunk = (run->scratch_size - fixed_bytes(node)) / EBNN_LANES_TABLE_BYTES;
     uint32_t *words = (uint32_t *)(void *)run->scratch;
@@ -289,14 +292,22 @@ void ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t
     lanes.patches = patch_words(node) == 0 ? NULL : lanes.table - patch_words(node);
     chunk = chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX;
     start_lanes(&lanes);
-    for (uint32_t word = 0; word < node->row_words; word += chunk) {
+    for (uint32_t word = 0, work = 0; word < node->row_words; word += chunk) {
         uint32_t part = node->row_words - word < chunk ? node->row_words - word : chunk;
+        work += part * node->filters * WORD_WORK;
+        if (work >= EBNN_POLL_WORK) {
+            work = 0;
+            if (ebnn_poll(run)) {
+                return 1;
+            }
+        }
         for (uint32_t i = 0; i < part; i++) {
             fetch_words(&lanes);
             build_lane_table(lanes.table + i * TABLE_WORDS, lanes.words);
         }
         add_chunk(&lanes, word, part);
     }
+    return 0;
 }
 
 #endif

@@ -3,10 +3,6 @@
 
 #include "ebnn_core.h"
 
-static int poll(const ebnn_run_t *run) {
-    return run->job->poll != NULL && run->job->poll(run->job->ctx) != 0;
-}
-
 // The output becomes all zeros up to the end of a row before anything is put there. So it may lie over rows of the input
 // that no later position reads.
 static void open_row(ebnn_run_t *run, int32_t row) {
@@ -109,22 +105,23 @@ static uint32_t tile_size(const ebnn_node_t *node) {
     }
 }
 
-static void sum_tile(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count) {
+// Not 0 where a poll has stopped it.
+static int sum_tile(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count) {
     switch (run->node->kernel_index) {
 #ifdef EBNN_WITH_LANES
         case EBNN_KERNEL_LANES:
-            ebnn_lanes_sum(run, cursor, count);
-            break;
+            return ebnn_lanes_sum(run, cursor, count);
 #endif
 #ifdef EBNN_WITH_BYTES
         case EBNN_KERNEL_BYTES:
             ebnn_bytes_sum(run, cursor, count);
-            break;
+            return 0;
 #endif
         default: {
             (void)count; // of a build without the fast kernels
             ebnn_origin_t origin = ebnn_origin(run, cursor);
             ebnn_gather(run, &origin, run->scratch);
+            return 0;
         }
     }
 }
@@ -145,26 +142,41 @@ EBNN_NOINLINE static const uint32_t *tile_hits(ebnn_run_t *run, uint32_t filter)
     }
 }
 
+// What a filter costs a position, as EBNN_POLL_WORK counts.
+static uint32_t filter_work(const ebnn_node_t *node) {
+    return 40 + (node->input == EBNN_DTYPE_BITS ? 20 * node->row_words : 4 * node->taps);
+}
+
 // Convolution or pooling up to a row: each position of the map once, whatever windows overlap; of the map before the pool
-// there is one row.
+// there is one row. Polls once a row, and more often where a row is long.
 static int run_rows(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
-    uint32_t tile = tile_size(run->node), polled = UINT32_MAX;
+    const ebnn_node_t *node = run->node;
+    uint32_t tile = tile_size(node), most = EBNN_POLL_WORK / (8 * node->taps + node->filters * filter_work(node) + 1);
+    uint32_t burst = most < run->cols ? most : run->cols;
     while (cursor->y < until) {
-        if (cursor->y != polled && poll(run)) {
+        if (ebnn_poll(run)) {
             return EBNN_E_STOPPED;
         }
-        polled = cursor->y;
-        if (ebnn_is_pool(run->node)) {
+        if (node->source == EBNN_SOURCE_POOL) {
             pool_input(run, cursor);
             continue;
         }
-        uint32_t left = (until - cursor->y) * run->cols - cursor->x, count = left < tile ? left : tile;
-        const ebnn_cursor_t start = *cursor;
-        sum_tile(run, cursor, count);
-        for (uint32_t f = 0; f < run->node->filters; f += 32) {
-            *cursor = start;
-            emit(run, cursor, f, tile_hits(run, f), count);
-        }
+        uint32_t left = (until - cursor->y) * run->cols - cursor->x, end = left > burst ? left - burst : 0;
+        do {
+            uint32_t count = left < tile ? left : tile;
+            const ebnn_cursor_t start = *cursor;
+            if (sum_tile(run, cursor, count)) {
+                return EBNN_E_STOPPED;
+            }
+            for (uint32_t f = 0; f < node->filters; f += 32) {
+                if (f != 0 && most < tile && ebnn_poll(run)) {
+                    return EBNN_E_STOPPED;
+                }
+                *cursor = start;
+                emit(run, cursor, f, tile_hits(run, f), count);
+            }
+            left -= count;
+        } while (left > end);
     }
     return EBNN_OK;
 }
@@ -172,32 +184,43 @@ static int run_rows(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
 static int run_dense(const ebnn_run_t *run) {
     const ebnn_node_t *node = run->node;
     const uint8_t *patch = run->input;
+    uint32_t most = EBNN_POLL_WORK / filter_work(node), step = most >= 32 ? 32 : most >= 8 ? 8 : 1;
     if (node->input == EBNN_DTYPE_BITS && node->from == 0) {
         patch = memcpy(run->scratch, run->input, 4 * node->row_words); // the caller's input may be misaligned
     }
     for (uint32_t f = 0; f < node->filters; f += 32) {
-        uint32_t count = ebnn_block(node->filters, f);
-        if (poll(run)) {
-            return EBNN_E_STOPPED;
+        uint32_t block = ebnn_block(node->filters, f), hits = 0;
+        for (uint32_t i = 0; i < block; i += step) {
+            uint32_t count = block - i < step ? block - i : step;
+            if (ebnn_poll(run)) {
+                return EBNN_E_STOPPED;
+            }
+            if (node->output.dtype == EBNN_DTYPE_BITS) {
+                hits |= ebnn_hit_bits(run, patch, f + i, count) << i;
+            } else {
+                ebnn_put_scores(run, patch, f + i, count);
+            }
         }
         if (node->output.dtype == EBNN_DTYPE_BITS) {
-            ebnn_put(run->out, f, run->out_stride, ebnn_hit_bits(run, patch, f, count), 0);
-        } else {
-            ebnn_put_scores(run, patch, f, count);
+            ebnn_put(run->out, f, run->out_stride, hits, 0);
         }
     }
     return EBNN_OK;
 }
 
-static void run_flips(const ebnn_run_t *run, const uint8_t *flips) {
+static int run_flips(const ebnn_run_t *run, const uint8_t *flips) {
     const ebnn_value_t *out = &run->node->output;
     uint32_t pixels = (uint32_t)out->height * out->width;
     for (uint32_t c = 0; c < out->channels; c += 32) {
         uint32_t bits = ebnn_bits(flips, c, ebnn_block(out->channels, c));
         for (uint32_t pixel = 0; pixel < pixels; pixel++) {
+            if (pixel % 4096 == 4095 && ebnn_poll(run)) {
+                return EBNN_E_STOPPED;
+            }
             ebnn_put(run->out, pixel * run->out_stride + c, run->out_stride, bits, 1);
         }
     }
+    return EBNN_OK;
 }
 
 uint32_t ebnn_row_bytes(const ebnn_node_t *node) {
@@ -241,8 +264,8 @@ static void start_map(ebnn_run_t *run, ebnn_cursor_t *cursor) {
 }
 
 static int finish_node(const ebnn_run_t *run, const ebnn_job_t *job, uint32_t index) {
-    if (run->node->flips != 0) {
-        run_flips(run, (const uint8_t *)job->model + run->node->flips);
+    if (run->node->flips != 0 && run_flips(run, (const uint8_t *)job->model + run->node->flips) != EBNN_OK) {
+        return EBNN_E_STOPPED;
     }
     int ends = job->trace != NULL && job->trace(job->ctx, index, run->out, ebnn_value_size(&run->node->output)) != 0;
     return ends ? EBNN_E_STOPPED : EBNN_OK;
