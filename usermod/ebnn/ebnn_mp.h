@@ -9,8 +9,10 @@
 #else
 #include "py/binary.h"
 #include "py/builtin.h"
+#include "py/mphal.h"
 #include "py/objstr.h"
 #include "py/objtuple.h"
+#include "py/objtype.h"
 #include "py/runtime.h"
 #endif
 
@@ -83,12 +85,28 @@ static mp_obj_t find_loaded(mp_obj_t name) {
     return mp_fun_table.call_method_n_kw(1, 0, call);
 }
 
-// By name; with an empty sys.path an import does not see what is loaded.
+// The module itself lies there under another name than its own, which anybody may delete to import it again.
 static mp_obj_t own_attribute(qstr name) {
-    return mp_load_attr(find_loaded(MP_OBJ_NEW_QSTR(MP_QSTR_ebnn)), name);
+    return mp_load_attr(find_loaded(MP_OBJ_NEW_QSTR(MP_QSTR___ebnn__)), name);
 }
 
-// A native module cannot catch exceptions; the function of natmod/ebnn_guard.py does it, and gives them as results.
+// A module that is imported again takes what the first one has, as a module in firmware does: there is one class.
+static bool take_first(const mp_obj_module_t *module) {
+    mp_obj_t key = MP_OBJ_NEW_QSTR(MP_QSTR___ebnn__);
+#ifndef EBNN_SMALL
+    mp_obj_t first = find_loaded(key), call[3];
+    if (mp_obj_get_type(first) == module->base.type) {
+        mp_load_method(MP_OBJ_FROM_PTR(module->globals), MP_QSTR_update, call);
+        call[2] = MP_OBJ_FROM_PTR(((const mp_obj_module_t *)MP_OBJ_TO_PTR(first))->globals);
+        mp_fun_table.call_method_n_kw(1, 0, call);
+        return true;
+    }
+#endif
+    mp_obj_dict_store(loaded_modules(), key, MP_OBJ_FROM_PTR(module));
+    return false;
+}
+
+// A native module cannot catch exceptions, nor run what is pending; the functions of natmod/ebnn_guard.py do it.
 static mp_obj_t find_guard(void) {
     return own_attribute(MP_QSTR__guard);
 }
@@ -97,31 +115,43 @@ static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
     return mp_binary_op(MP_BINARY_OP_EXCEPTION_MATCH, obj, MP_OBJ_FROM_PTR(type)) == mp_const_true;
 }
 
-static mp_obj_t call_guard(mp_obj_t guard, mp_obj_t function, mp_obj_t args, mp_obj_t *error) {
-    mp_obj_t pair[2] = { function, args };
+// Call a function with an argument. An exception comes back in *error.
+static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t arg, mp_obj_t *error) {
+    mp_obj_t pair[2] = { function, arg };
     mp_obj_t result = mp_call_function_n_kw(guard, 2, 0, pair);
-    if (result != mp_const_none && is_error(result, builtin_type(MP_QSTR_BaseException))) {
+    bool may_be_error = result != mp_const_none && !mp_obj_is_small_int(result);
+    if (may_be_error && is_error(result, builtin_type(MP_QSTR_BaseException))) {
         *error = result;
     }
     return result;
 }
 
 #ifndef EBNN_SMALL
-static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t *error) {
-    return call_guard(guard, function, mp_const_empty_tuple, error);
-}
-
 static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
-    mp_obj_t text = MP_OBJ_NEW_QSTR(name);
     mp_obj_t function = mp_load_attr(import_module(MP_QSTR_builtins), MP_QSTR___import__);
-    return call_guard(find_guard(), function, mp_obj_new_tuple(1, &text), error);
+    return call_guarded(find_guard(), function, MP_OBJ_NEW_QSTR(name), error);
 }
 #endif
 
+static mp_obj_t find_pending(void) {
+    return own_attribute(MP_QSTR__pending);
+}
+
 // Whether something is pending cannot be seen from here.
-static bool run_pending(mp_obj_t guard, mp_obj_t *error) {
-    call_guard(guard, mp_const_none, mp_const_none, error);
+static bool run_pending(mp_obj_t pending) {
+    mp_call_function_n_kw(pending, 0, 0, NULL);
     return true;
+}
+
+// Set a flag; whether it was not set.
+static bool take_flag(bool *flag) {
+#if __GCC_ATOMIC_BOOL_LOCK_FREE == 2
+    return !__atomic_test_and_set(flag, __ATOMIC_ACQUIRE);
+#else // threads on two cores are told apart only in firmware here
+    bool was_set = *flag;
+    *flag = true;
+    return !was_set;
+#endif
 }
 
 #else
@@ -144,16 +174,19 @@ static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
     return mp_obj_is_subclass_fast(MP_OBJ_FROM_PTR(mp_obj_get_type(obj)), MP_OBJ_FROM_PTR(type));
 }
 
-// Call a function without arguments. An exception comes back in *error: if it passed through the engine, the model would
-// stay busy.
-static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t *error) {
+static mp_obj_t find_pending(void) {
+    return mp_const_none;
+}
+
+// Call a function with an argument. An exception comes back in *error.
+static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t arg, mp_obj_t *error) {
     (void)guard;
     nlr_buf_t nlr;
     if (nlr_push(&nlr) != 0) {
         *error = MP_OBJ_FROM_PTR(nlr.ret_val);
         return mp_const_none;
     }
-    mp_obj_t result = mp_call_function_0(function);
+    mp_obj_t result = mp_call_function_1(function, arg);
     nlr_pop();
     return result;
 }
@@ -179,9 +212,18 @@ static mp_obj_t find_loaded(mp_obj_t name) {
     return found == NULL ? mp_const_none : found->value;
 }
 
-// Ctrl-C and scheduled callbacks; whether there were any.
-static bool run_pending(mp_obj_t guard, mp_obj_t *error) {
-    (void)guard;
+// Set a flag; whether it was not set. Threads may run at the same time: not every port has a lock around the interpreter.
+static bool take_flag(bool *flag) {
+    mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
+    bool was_set = *flag;
+    *flag = true;
+    MICROPY_END_ATOMIC_SECTION(state);
+    return !was_set;
+}
+
+// Ctrl-C, which raises, and scheduled callbacks; whether there were any.
+static bool run_pending(mp_obj_t pending) {
+    (void)pending;
     bool is_pending = MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL;
 #if MICROPY_ENABLE_SCHEDULER
     is_pending = is_pending || MP_STATE_VM(sched_state) == MP_SCHED_PENDING;
@@ -189,17 +231,10 @@ static bool run_pending(mp_obj_t guard, mp_obj_t *error) {
 #if MICROPY_ENABLE_VM_ABORT
     is_pending = is_pending || MP_STATE_VM(vm_abort);
 #endif
-    nlr_buf_t nlr;
-    if (!is_pending) {
-        return false;
-    }
-    if (nlr_push(&nlr) != 0) {
-        *error = MP_OBJ_FROM_PTR(nlr.ret_val);
-    } else {
+    if (is_pending) {
         mp_handle_pending(true);
-        nlr_pop();
     }
-    return true;
+    return is_pending;
 }
 
 #endif

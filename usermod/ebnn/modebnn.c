@@ -18,7 +18,7 @@ typedef struct {
     ebnn_t net;
     uint32_t margin; // of the last answer
     bool busy, has_answered;
-    mp_obj_t guard; // what catches exceptions in a native module
+    mp_obj_t guard, pending; // what catches exceptions in a native module, and runs what is pending
 } ebnn_model_obj_t;
 
 static mp_obj_t model_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *all_args);
@@ -74,9 +74,24 @@ static void get_buffer(mp_obj_t arg, mp_buffer_info_t *info, const char *wanted)
     }
 }
 
+// The Model in an object of a class that is derived from Model; other objects as they are.
+static mp_obj_t find_model(mp_obj_t obj) {
+#ifndef EBNN_SMALL
+    const mp_obj_type_t *type = mp_obj_get_type(obj), *base = type;
+    while (base != NULL && base->base.type == &mp_type_type) { // it is a tuple where there are several
+        if (MP_OBJ_TYPE_GET_SLOT_OR_NULL(base, make_new) == model_make_new) {
+            return base == type ? obj : ((mp_obj_instance_t *)MP_OBJ_TO_PTR(obj))->subobj[0];
+        }
+        base = MP_OBJ_TYPE_GET_SLOT_OR_NULL(base, parent);
+    }
+#endif
+    return obj;
+}
+
 // A method of the class can be called with anything as self.
 static ebnn_model_obj_t *get_model(mp_obj_t obj) {
-    if (!is_model(obj)) {
+    obj = find_model(obj);
+    if (!is_model(obj)) { // also before a derived class has called super().__init__()
         RAISE(TYPE_ERROR, "not an ebnn.Model");
     }
     return MP_OBJ_TO_PTR(obj);
@@ -89,7 +104,7 @@ static ebnn_model_obj_t *get_model(mp_obj_t obj) {
 static mp_obj_t read_file(mp_obj_t path) {
     mp_obj_t args[2] = { path, MP_OBJ_NEW_QSTR(MP_QSTR_rb) }, error = MP_OBJ_NULL;
     mp_obj_t file = mp_call_function_n_kw(mp_load_name(MP_QSTR_open), 2, 0, args);
-    mp_obj_t content = call_guarded(find_guard(), mp_load_attr(file, MP_QSTR_read), &error);
+    mp_obj_t content = call_guarded(find_guard(), mp_load_attr(file, MP_QSTR_read), MP_OBJ_NEW_SMALL_INT(-1), &error);
     mp_call_function_n_kw(mp_load_attr(file, MP_QSTR_close), 0, 0, NULL);
     if (error != MP_OBJ_NULL) {
         nlr_raise(error);
@@ -142,6 +157,7 @@ static mp_obj_t new_model(const mp_obj_type_t *type, mp_obj_t blob, mp_obj_t are
     self->arena_obj = arena;
     self->data = info.buf;
     self->guard = find_guard();
+    self->pending = find_pending();
     self->nodes = allocate(count * sizeof(ebnn_node_t));
     check_error(ebnn_open(&self->net, self->nodes, count, info.buf, info.len), info.buf);
     if (!is_aligned(info.buf)) {
@@ -195,8 +211,8 @@ typedef struct {
     mp_obj_t hook; // to be called after each node, or MP_OBJ_NULL
     mp_obj_tuple_t *results; // of the hook
     uint32_t *crcs; // of the nodes' outputs, or NULL
-    mp_obj_t error; // what was raised meanwhile, or MP_OBJ_NULL
-    bool moved;
+    ebnn_feed_t *feed; // of an input by rows, or NULL
+    bool moved, owns; // owns: the model is busy because of this run
 } run_t;
 
 static const void *input_data(const ebnn_t *net, mp_obj_t input) {
@@ -214,17 +230,13 @@ static bool is_in_place(const run_t *run) {
         && find_arena(run->self) == run->job->arena && find_data(run->self) == run->job->model;
 }
 
-static int has_ended(const run_t *run) {
-    return run->error != MP_OBJ_NULL || run->moved;
-}
-
-// Once a row. Nothing moves where nothing was pending.
+// Once a row; exceptions leave through the engine, up to the guard. Nothing moves where nothing was pending.
 static int poll_vm(void *ctx) {
     run_t *run = ctx;
-    if (run_pending(run->self->guard, &run->error)) {
+    if (run_pending(run->self->pending)) {
         run->moved = !is_in_place(run);
     }
-    return has_ended(run);
+    return run->moved;
 }
 
 #ifndef EBNN_SMALL
@@ -234,19 +246,47 @@ static int trace_node(void *ctx, uint32_t node, const void *data, uint32_t size)
     if (run->crcs != NULL) {
         run->crcs[node] = ebnn_crc32(0, data, size);
     } else if (run->hook != MP_OBJ_NULL) {
-        run->results->items[node] = call_guarded(run->self->guard, run->hook, &run->error);
+        run->results->items[node] = mp_call_function_n_kw(run->hook, 0, 0, NULL);
         run->moved = !is_in_place(run);
     }
-    return has_ended(run);
+    return run->moved;
 }
 #endif
 
-// Run the engine, on a whole input or (`feed`) on its next row; what it says. The arena is in *arena.
+static MP_NORETURN void raise_busy(void) {
+    RAISE(RUNTIME_ERROR, "busy");
+}
+
+// After the results have been read: from now on another thread may use the arena.
+static void release(ebnn_model_obj_t *self) {
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    self->busy = false;
+}
+
+// What the guard calls: everything that may raise, or in which a signal may. Of a run's address two bits are always 0.
+static mp_obj_t start_run(mp_obj_t place) {
+    run_t *run = (run_t *)((uintptr_t)MP_OBJ_SMALL_INT_VALUE(place) << 2);
+    ebnn_model_obj_t *self = run->self;
+    if (!take_flag(&self->busy)) {
+        raise_busy();
+    }
+    run->owns = true;
+#ifndef EBNN_SMALL
+    if (run->feed != NULL) {
+        return MP_OBJ_NEW_SMALL_INT(ebnn_feed(&self->net, run->job, run->feed));
+    }
+    if (self->feed != NULL) {
+        self->feed->rows = 0; // this run takes the arena from an input that is fed
+    }
+#endif
+    return MP_OBJ_NEW_SMALL_INT(ebnn_run(&self->net, run->job));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(start_run_obj, start_run);
+
+// Run the engine, on a whole input or (`feed`) on its next row; what it says. The arena is in *arena; it is the caller's
+// until release(), before which nothing may raise.
 static int run_job(run_t *run, const void *input, ebnn_feed_t *feed, void **arena) {
     ebnn_model_obj_t *self = run->self;
-    if (self->busy) {
-        RAISE(RUNTIME_ERROR, "busy");
-    }
     ebnn_job_t job = {
         .model = model_data(self),
         .arena = model_arena(self),
@@ -259,24 +299,33 @@ static int run_job(run_t *run, const void *input, ebnn_feed_t *feed, void **aren
         .ctx = run,
     };
     run->job = &job;
-    if (feed == NULL && self->feed != NULL) {
-        self->feed->rows = 0; // this run takes the arena from an input that is fed
-    }
-    self->busy = true;
-    int rc = feed == NULL ? ebnn_run(&self->net, &job) : ebnn_feed(&self->net, &job, feed);
-    self->busy = false;
-    if (run->error != MP_OBJ_NULL) {
-        nlr_raise(run->error);
-    }
-    if (run->moved) {
-        RAISE(VALUE_ERROR, "input or arena has moved while the model ran");
+    run->feed = feed;
+    mp_obj_t place = MP_OBJ_NEW_SMALL_INT((mp_int_t)((uintptr_t)run >> 2));
+    mp_obj_t error = MP_OBJ_NULL;
+    mp_obj_t ended = call_guarded(self->guard, MP_OBJ_FROM_PTR(&start_run_obj), place, &error);
+    int rc = error != MP_OBJ_NULL ? EBNN_E_STOPPED : (int)MP_OBJ_SMALL_INT_VALUE(ended);
+    if (rc < EBNN_OK) {
+        if (run->owns) {
+            if (feed != NULL) {
+                feed->rows = 0;
+            }
+            release(self);
+        }
+        if (error != MP_OBJ_NULL) {
+            nlr_raise(error);
+        }
+        if (run->moved) {
+            RAISE(VALUE_ERROR, "input or arena has moved while the model ran");
+        }
+        raise_error(rc, job.model);
     }
     *arena = job.arena;
-    check_error(rc, job.model);
+#ifndef EBNN_SMALL
     if (rc == EBNN_OK) {
         self->margin = ebnn_margin(&self->net, job.arena);
         self->has_answered = true;
     }
+#endif
     return rc;
 }
 
@@ -287,9 +336,16 @@ static void *run_input(ebnn_model_obj_t *self, mp_obj_t input) {
     return arena;
 }
 
+// The index of the class; None where the margin is below `least`.
+static mp_obj_t find_class(ebnn_model_obj_t *self, mp_obj_t input, uint32_t least) {
+    int found = ebnn_argmax(&self->net, run_input(self, input));
+    bool is_sure = self->margin >= least;
+    release(self);
+    return is_sure ? MP_OBJ_NEW_SMALL_INT(found) : mp_const_none;
+}
+
 static mp_obj_t model_infer(mp_obj_t self_in, mp_obj_t input) {
-    ebnn_model_obj_t *self = get_model(self_in);
-    return MP_OBJ_NEW_SMALL_INT(ebnn_argmax(&self->net, run_input(self, input)));
+    return find_class(get_model(self_in), input, 0);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_infer_obj, model_infer);
 
@@ -300,42 +356,66 @@ static mp_obj_t model_classify(mp_obj_t self_in, mp_obj_t input) {
     if (self->net.margin == 0) {
         RAISE(VALUE_ERROR, "the model has no min_margin: calibrate it (ebnn calibrate), or use infer");
     }
-    mp_obj_t found = model_infer(self_in, input);
-    return self->margin >= self->net.margin ? found : mp_const_none;
+    return find_class(self, input, self->net.margin);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(model_classify_obj, model_classify);
 #endif
 
-// Check that `out` holds the scores: an array('i') or array('l') of 32-bit items.
-static void *scores_buffer(const ebnn_t *net, mp_obj_t out) {
+static bool is_words(const mp_buffer_info_t *info) {
+    size_t align;
+    return (info->typecode == 'i' || info->typecode == 'l')
+        && mp_binary_get_size('@', (char)info->typecode, &align) == 4;
+}
+
+// Where `out` takes the scores; NULL where it does not.
+static void *find_scores(const ebnn_t *net, mp_obj_t out) {
+    mp_buffer_info_t info;
+    bool is_right = mp_get_buffer(out, &info, MP_BUFFER_RW) && is_words(&info) && info.len == 4 * net->classes;
+    return is_right ? info.buf : NULL;
+}
+
+// Check that `out` takes the scores: an array('i') or array('l') of 32-bit items.
+static void check_scores(const ebnn_t *net, mp_obj_t out) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(out, &info, MP_BUFFER_RW);
-    size_t align;
-    bool is_int = info.typecode == 'i' || info.typecode == 'l';
-    if (!is_int || mp_binary_get_size('@', (char)info.typecode, &align) != 4) {
+    if (!is_words(&info)) {
         RAISE(TYPE_ERROR, "out must be array('i')");
     }
     if (info.len != 4 * net->classes) {
         RAISE_FORMAT(VALUE_ERROR, "out must have %u items, got %u", (unsigned)net->classes, (unsigned)(info.len / 4));
     }
-    return info.buf;
+}
+
+// Copy the scores to `out`, which Python code may have changed since it was checked, and give the arena back.
+static void give_scores(ebnn_model_obj_t *self, const void *arena, mp_obj_t out) {
+    void *to = find_scores(&self->net, out);
+    if (to != NULL) {
+        memcpy(to, ebnn_scores(&self->net, arena), 4 * self->net.classes);
+    }
+    release(self);
+    check_scores(&self->net, out);
+}
+
+// Copy the scores into the tuple's own memory, give the arena back, and make numbers of them, the last one first.
+static void fill_scores(ebnn_model_obj_t *self, const void *arena, mp_obj_tuple_t *tuple) {
+    memcpy(tuple->items, ebnn_scores(&self->net, arena), 4 * self->net.classes);
+    release(self);
+    for (size_t i = self->net.classes; i-- != 0;) {
+        int32_t score;
+        memcpy(&score, (const uint8_t *)tuple->items + 4 * i, 4);
+        tuple->items[i] = mp_obj_new_int(score);
+    }
 }
 
 static mp_obj_t model_scores(size_t n_args, const mp_obj_t *args) {
     ebnn_model_obj_t *self = get_model(args[0]);
-    const ebnn_t *net = &self->net;
     if (n_args > 2) {
-        scores_buffer(net, args[2]); // refused before the work, not after it
-    }
-    const int32_t *scores = ebnn_scores(net, run_input(self, args[1]));
-    if (n_args > 2) {
-        memcpy(scores_buffer(net, args[2]), scores, 4 * net->classes);
+        check_scores(&self->net, args[2]); // refused before the work, not after it
+        give_scores(self, run_input(self, args[1]), args[2]);
         return args[2];
     }
-    mp_obj_tuple_t *tuple = new_tuple(net->classes);
-    for (size_t i = 0; i < net->classes; i++) {
-        tuple->items[i] = mp_obj_new_int(scores[i]);
-    }
+    mp_obj_tuple_t *tuple = new_tuple(self->net.classes);
+    fill_scores(self, run_input(self, args[1]), tuple);
     return MP_OBJ_FROM_PTR(tuple);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_scores_obj, 2, 3, model_scores);
@@ -357,14 +437,17 @@ static mp_obj_t model_feed(size_t n_args, const mp_obj_t *args) {
     ebnn_model_obj_t *self = get_model(args[0]);
     const ebnn_t *net = &self->net;
     ebnn_feed_t *feed = model_feed_state(self);
-    if (n_args > 2) {
-        scores_buffer(net, args[2]);
+    if (self->busy) {
+        raise_busy();
     }
+    if (n_args > 2) {
+        check_scores(net, args[2]);
+    }
+    mp_buffer_info_t info;
     int missing = net->input.height - (int)feed->rows;
     void *arena = NULL;
     size_t done = 0;
-    do {
-        mp_buffer_info_t info; // again for each row, because Python code may have run
+    do { // the buffer again for each row, because Python code may have run
         get_buffer(args[1], &info, "rows must be bytes or a buffer");
         size_t left = info.len - done;
         if (info.len <= done || left % net->row_size != 0 || left / net->row_size > (size_t)missing) {
@@ -374,17 +457,20 @@ static mp_obj_t model_feed(size_t n_args, const mp_obj_t *args) {
         run_t run = { .self = self };
         missing = run_job(&run, (const uint8_t *)info.buf + done, feed, &arena);
         done += net->row_size;
-        if (done == info.len) {
-            break;
+        if (missing != 0) {
+            release(self);
         }
-    } while (missing != 0);
+    } while (missing != 0 && done != info.len);
     if (missing != 0) {
         return mp_const_none;
     }
+    mp_obj_t found = MP_OBJ_NEW_SMALL_INT(ebnn_argmax(net, arena));
     if (n_args > 2) {
-        memcpy(scores_buffer(net, args[2]), ebnn_scores(net, arena), 4 * net->classes);
+        give_scores(self, arena, args[2]);
+    } else {
+        release(self);
     }
-    return MP_OBJ_NEW_SMALL_INT(ebnn_argmax(net, arena));
+    return found;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(model_feed_obj, 2, 3, model_feed);
 
@@ -396,6 +482,7 @@ static mp_obj_t model_trace(size_t n_args, const mp_obj_t *args) {
     run.crcs = n_args > 2 ? NULL : allocate(count * sizeof(uint32_t));
     void *arena;
     run_job(&run, input_data(&self->net, run.input), NULL, &arena);
+    release(self);
     for (size_t i = 0; run.crcs != NULL && i < count; i++) {
         run.results->items[i] = mp_obj_new_int_from_uint(run.crcs[i]);
     }
@@ -410,8 +497,10 @@ static mp_obj_t model_selftest(mp_obj_t self_in) {
     run_t run = { .self = self };
     void *arena;
     run_job(&run, input, NULL, &arena);
+    bool is_right = ebnn_scores_crc(&self->net, arena) == self->net.selftest_crc;
+    release(self);
     m_del(uint8_t, input, self->net.input_size);
-    return mp_obj_new_bool(ebnn_scores_crc(&self->net, arena) == self->net.selftest_crc);
+    return mp_obj_new_bool(is_right);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(model_selftest_obj, model_selftest);
 #endif
@@ -549,12 +638,12 @@ static mp_obj_t import_blob(void) {
 }
 
 static mp_obj_t module_load(size_t n_args, const mp_obj_t *args) {
-    mp_obj_t model = n_args > 0 ? args[0] : import_blob();
+    mp_obj_t given = n_args > 0 ? args[0] : import_blob(), model = find_model(given);
     if (!is_model(model)) {
-        model = model_of(model);
+        given = model = model_of(given);
     }
     mp_obj_dict_store(loaded_modules(), default_key(), model);
-    return model;
+    return given;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(module_load_obj, 0, 1, module_load);
 
@@ -666,6 +755,9 @@ __attribute__((externally_visible)) mp_obj_t mpy_init(mp_obj_fun_bc_t *self, siz
     mp_obj_t *args) {
     (void)n_args, (void)n_kw, (void)args;
     MP_DYNRUNTIME_INIT_ENTRY
+    if (take_first(&self->context->module)) {
+        MP_DYNRUNTIME_INIT_EXIT
+    }
     mp_obj_t format[2] = { MP_OBJ_NEW_SMALL_INT(EBNN_FORMAT_MAJOR), MP_OBJ_NEW_SMALL_INT(EBNN_FORMAT_MINOR) };
     mp_store_global(MP_QSTR___version__, mp_obj_new_str(EBNN_VERSION, sizeof(EBNN_VERSION) - 1));
     mp_store_global(MP_QSTR_FORMAT, mp_obj_new_tuple(2, format));

@@ -1,13 +1,17 @@
-# What a native module cannot do in C: run what is pending, or a function, and hand an exception over as a result.
+# What a native module cannot do in C: catch exceptions, and run what is pending.
 
 
-def _guard(call, args):
+def _guard(call, arg):
+    # The result or the exception. Nothing runs before the call, whose caller has addresses of what may move.
     try:
         try:
-            if call:  # a jump: here the interpreter looks for Ctrl-C and scheduled callbacks
-                return call(*args)
-            return None  # behind the block it would look once more
-        except BaseException as error:  # so it does where it compares
+            return call(arg)
+        except BaseException as error:  # where it compares, the interpreter looks for Ctrl-C once more
             return error
-    except:  # noqa: E722 (a second Ctrl-C meanwhile; nothing is compared)
+    except:  # noqa: E722 (nothing is compared)
         return KeyboardInterrupt
+
+
+def _pending():
+    if _guard:  # a jump: here the interpreter looks for Ctrl-C and scheduled callbacks
+        pass
