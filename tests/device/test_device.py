@@ -120,27 +120,6 @@ def test_any_alignment(device: Session, offset: int) -> None:
     assert device.eval("m.copied") == (len(case.blob) if offset else 0)
 
 
-def test_no_allocation_after_loading(device: Session) -> None:
-    run = built.frozen_case().runs[0]
-    classes = len(run.scores)
-    code = f"""
-import micropython
-x = {run.data!r}
-out = array("i", [0] * {classes})
-m = ebnn.load()
-label = None  # a new global may need a larger dict
-micropython.heap_lock()
-try:
-    label = ebnn.infer(x)
-    m.infer(x)
-    m.scores(x, out)
-finally:
-    micropython.heap_unlock()
-print([label] + list(out))
-"""
-    assert device.exec(code).strip() == str([run.prediction, *run.scores])
-
-
 def load_rows(device: Session, case: Case) -> list[bytes]:
     """Make ``m`` of a case, and ``r``, the rows of its first input in one buffer; the rows."""
     rows = rows_of(decode(case.blob).network.input, case.runs[0].data)
@@ -221,27 +200,6 @@ def test_feed_of_wrong_rows_gets_a_sentence_and_the_input_goes_on(device: Sessio
     assert device.eval("m.feed(r[n:])") == case.runs[0].prediction
 
 
-@pytest.mark.parametrize("name", ["conv_u8_stride", "conv_bits_c9", "dense_bits_input"])
-def test_feed_allocates_nothing_after_the_first_row(device: Session, name: str) -> None:
-    case = next(case for case in make_golden.load() if case.name == name)
-    rows = load_rows(device, case)
-    code = f"""
-import micropython
-rows = {rows!r}
-out = array("i", [0] * {len(case.runs[0].scores)})
-for row in rows:
-    label = m.feed(row)
-micropython.heap_lock()
-try:
-    for row in rows:
-        label = m.feed(row, out)
-finally:
-    micropython.heap_unlock()
-print([label] + list(out))
-"""
-    assert device.exec(code).strip() == str([case.runs[0].prediction, *case.runs[0].scores])
-
-
 def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> None:
     pixels = Value(0, (28, 28, 1), "u8")
     network = Network(pixels, (dense_node("dense_u8_scores", 0, np.ones((2, 28, 28, 1)), offsets=[0, 1]),))
@@ -269,18 +227,6 @@ def test_newer_format(device: Session) -> None:
     assert raised(device, "ebnn.Model(b)") == text
 
 
-def test_no_model_module(device: Session) -> None:
-    device.exec("p = sys.path[:]\nsys.path[:] = []")
-    device.exec("for name in ('ebnn_model', '__ebnn_default__'): sys.modules.pop(name, 0)")
-    try:
-        text = raised(device, "ebnn.infer(b'')")
-    finally:
-        device.exec("sys.path[:] = p")
-    assert text == "ImportError: no module ebnn_model: freeze or copy one, or use ebnn.Model(blob)"
-    run = built.frozen_case().runs[0]
-    assert device.eval(f"ebnn.infer({run.data!r})") == run.prediction
-
-
 def test_a_model_too_large_for_the_board(device: Session) -> None:
     if device.board == "unix":
         pytest.skip("the unix port's heap grows")
@@ -290,51 +236,6 @@ def test_a_model_too_large_for_the_board(device: Session) -> None:
     blob[16:20] = ops.MAX_ARENA.to_bytes(4, "little")  # the arena
     assert raised(device, f"ebnn.Model({mended(blob)!r})").startswith("MemoryError")
     test_frozen_model(device)
-
-
-def test_anything_under_the_name_of_the_default_model(device: Session) -> None:
-    run = built.frozen_case().runs[0]
-    for value in ("7", "sys", "ebnn.Model"):
-        device.exec(f"sys.modules['__ebnn_default__'] = {value}")
-        assert device.eval(f"ebnn.infer({run.data!r})") == run.prediction
-
-
-@pytest.mark.parametrize("moved", ["arena", "input", "model"])
-def test_buffers_that_move_while_the_model_runs(device: Session, moved: str) -> None:
-    case = next(case for case in make_golden.load() if case.name == "smallest")
-    arena = decode(case.blob).plan.arena_size
-    device.exec(
-        f"b = {{'model': bytearray({case.blob!r}), 'input': bytearray({case.runs[0].data!r}), "
-        f"'arena': bytearray({arena + 3})}}\n"
-        "m = ebnn.Model(b['model'], b['arena'])\n"
-        f"def hook():\n    b['{moved}'].extend(bytes(800))\n    gc.collect()\n    return bytes(50)"
-    )
-    assert raised(device, "m.trace(b['input'], hook)").startswith("ValueError: ")
-    device.exec("m = b = None\ngc.collect()")
-    test_frozen_model(device)
-
-
-def test_an_output_that_moves_while_the_model_runs(device: Session) -> None:
-    run = built.frozen_case().runs[0]
-    if not device.eval("hasattr(__import__('micropython'), 'schedule')"):
-        pytest.skip("this board schedules nothing")
-    device.exec(
-        f"import micropython\nx = {run.data!r}\nout = array('i', [0] * {len(run.scores)})\n"
-        "def grow(_):\n    out.append(1)\n"
-        "micropython.schedule(grow, 0)"
-    )
-    # The callback runs before the call or inside of it; either way nothing may be written behind the array.
-    text = raised(device, "ebnn.load().scores(x, out)")
-    assert text.startswith("ValueError: out must have")
-    test_frozen_model(device)
-
-
-def test_a_buffer_that_moves(device: Session) -> None:
-    case = next(case for case in make_golden.load() if case.name == "smallest")
-    device.exec(f"b = bytearray({case.blob!r})\nm = ebnn.Model(b)\nx = {case.runs[0].data!r}")
-    assert device.eval("m.infer(x)") == case.runs[0].prediction
-    device.exec("b.extend(bytes(600))")
-    assert raised(device, "m.infer(x)").startswith("ValueError: the model's buffer has moved")
 
 
 def test_damaged_models_are_refused_with_the_same_error(device: Session) -> None:
