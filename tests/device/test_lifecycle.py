@@ -80,6 +80,12 @@ def needs(device: Session, name: str) -> None:
         pytest.skip(f"this board has no micropython.{name}")
 
 
+def needs_room(device: Session) -> None:
+    """Skip where the heap is small."""
+    if device.small < 4000:
+        pytest.skip("the board's heap does not hold this test beside a model")
+
+
 # --- the default model ---
 
 
@@ -368,13 +374,13 @@ ALLOCATING = {
 def test_memory_ends_at_each_allocation(device: Session, name: str) -> None:
     if device.board == "unix":
         pytest.skip("the unix port's heap grows")
-    blocks = 120 if device.small < 4000 else 400
+    needs_room(device)
     device.exec(STARVE)
     device.exec(f"m = ebnn.Model(v)\nanswer = {RUN.prediction}\nodd = memoryview(bytes(1) + v)[1:]")
     device.exec(f"def call():\n    return {ALLOCATING[name]}")
     rounds, left = [], []
     for _ in range(3):
-        rounds.append(device.eval(f"starve(call, {blocks})"))
+        rounds.append(device.eval("starve(call, 400)"))
         left.append(device.eval("(gc.collect(), gc.mem_free())[1]"))
     assert works(device)
     assert rounds[0] > 0
@@ -525,8 +531,7 @@ def slow_model(device: Session) -> tuple[bytes, bytes]:
 
 
 def test_ctrl_c_ends_a_long_inference(device: Session) -> None:
-    if device.small < 4000:
-        pytest.skip("the board has no memory for a slow model")
+    needs_room(device)
     blob, image = slow_model(device)
     send(device, "b", blob)
     send(device, "r", image)
@@ -586,6 +591,7 @@ while len(seen) < 2:
 
 
 def test_derived_classes(device: Session) -> None:
+    needs_room(device)
     code = """
 class A(ebnn.Model):
     pass
