@@ -312,8 +312,9 @@ def test_dropped_models_give_their_memory_back(device: Session) -> None:
         "    return gc.mem_alloc()\n"
         "rounds(2)"
     )
-    first, later = device.eval("rounds(2)"), device.eval("rounds(40)")
-    assert later <= first
+    first = device.eval("rounds(2)")
+    # The collector may take a word on the stack for an address, even of a whole model, but not each time.
+    assert min(device.eval("rounds(40)") for _ in range(3)) - first < 38 * 16, "a block a round is lost"
 
 
 STARVE = """
@@ -350,6 +351,8 @@ def starve(call, n):
             failed += 1
         if m.infer(x) != answer:
             raise ValueError
+        if i == 0:
+            return None  # the hole is not free: some word on the stack looks like its address
         i -= 1
         left[i] = None
     return failed
@@ -370,6 +373,12 @@ ALLOCATING = {
 }
 
 
+def starved(device: Session) -> int:
+    """How often ``call`` fails before it has the memory that it needs."""
+    found = (device.eval(f"starve(call, {blocks})") for blocks in range(400, 480, 10))
+    return next(failed for failed in found if failed is not None)
+
+
 @pytest.mark.parametrize("name", ALLOCATING)
 def test_memory_ends_at_each_allocation(device: Session, name: str) -> None:
     if device.board == "unix":
@@ -380,7 +389,7 @@ def test_memory_ends_at_each_allocation(device: Session, name: str) -> None:
     device.exec(f"def call():\n    return {ALLOCATING[name]}")
     rounds, left = [], []
     for _ in range(3):
-        rounds.append(device.eval("starve(call, 400)"))
+        rounds.append(starved(device))
         left.append(device.eval("(gc.collect(), gc.mem_free())[1]"))
     assert works(device)
     assert rounds[0] > 0
@@ -397,7 +406,7 @@ out = array("i", [0] * {len(RUN.scores)})
 m = ebnn.load({blob!r})
 rows = memoryview(x)
 n = m.row_size
-last = a = b = None
+last = a = b = row = None  # a new global may need a larger dict
 m.feed(rows)
 p = [rows[i:i + n] for i in range(0, len(x), n)]
 micropython.heap_lock()
@@ -423,6 +432,7 @@ def test_feed_allocates_nothing_after_the_first_row(device: Session, name: str) 
 m = ebnn.Model({case.blob!r})
 rows = {rows!r}
 out = array("i", [0] * {len(case.runs[0].scores)})
+label = row = None
 for row in rows:
     label = m.feed(row)
 micropython.heap_lock()
@@ -445,7 +455,7 @@ def test_errors_while_the_heap_is_locked(device: Session) -> None:
     device.exec("m = ebnn.Model(v)")
     for call in calls:
         device.exec(
-            f"a = b = None\nmicropython.heap_lock()\ntry:\n    b = {call}\nexcept Exception as e:\n    a = e\n"
+            f"a = b = e = None\nmicropython.heap_lock()\ntry:\n    b = {call}\nexcept Exception as e:\n    a = e\n"
             "finally:\n    micropython.heap_unlock()"
         )
         assert device.eval("isinstance(a, Exception) or b is not None"), call
@@ -588,6 +598,24 @@ while len(seen) < 2:
 
 
 # --- the class ---
+
+
+@pytest.mark.parametrize("builtins", ["ebnn", "type('', (), {'ValueError': 3, 'TypeError': 3, 'RuntimeError': 5})"])
+def test_another_module_under_the_name_of_the_builtins(device: Session, builtins: str) -> None:
+    """Native modules find the exceptions there: another one may be raised, and all goes on."""
+    device.exec(f"a = sys.modules.get('builtins')\nm = ebnn.Model(v)\nsys.modules['builtins'] = {builtins}")
+    for call in ("m.scores(x, bytearray(40))", "m.infer(b'')", "m.trace(x, 5)", "m.trace(x, lambda: 1 // 0)"):
+        raised(device, call)
+    device.exec("if a is None:\n    del sys.modules['builtins']\nelse:\n    sys.modules['builtins'] = a")
+    assert works(device)
+
+
+def test_an_import_after_one_that_failed(device: Session) -> None:
+    """Whatever lies under the native module's own name: what is imported is whole."""
+    device.exec("a = sys.modules.get('__ebnn__')\nsys.modules['__ebnn__'] = sys\nsys.modules.pop('ebnn', 0)")
+    device.exec("import ebnn\nm = ebnn.Model(v)")
+    assert works(device)
+    device.exec("if a is None:\n    del sys.modules['__ebnn__']")
 
 
 def test_derived_classes(device: Session) -> None:

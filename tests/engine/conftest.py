@@ -30,3 +30,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def least(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sanitized driver of the engine for the least memory."""
     return driver.build_driver(tmp_path_factory.mktemp("least"), driver.LEAST)
+
+
+@pytest.fixture(scope="session")
+def polling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sanitized driver of an engine that polls wherever it can."""
+    return driver.build_driver(tmp_path_factory.mktemp("polling"), driver.POLLING)

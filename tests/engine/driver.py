@@ -18,6 +18,7 @@ SMALL = ("-Os",)
 LEAST = (*SANITIZED, "-DEBNN_SMALL")  # the engine for the least memory
 PLAIN_ONLY = ("-DEBNN_HAS_POPCOUNT", "-DEBNN_WITHOUT_BYTES")  # every convolution on the plain kernel
 COUNTING = (*SANITIZED, *PLAIN_ONLY)
+POLLING = (*SANITIZED, "-DEBNN_POLL_WORK=1")  # looks for Ctrl-C wherever it can
 # A big-endian processor of 32 bits, whose emulator ends a program at the first access that is not aligned.
 BIG_ENDIAN = (*SMALL, "-static")
 BIG_ENDIAN_COMPILER, BIG_ENDIAN_EMULATOR = "mips-linux-gnu-gcc", "qemu-mips"

@@ -97,7 +97,7 @@ def test_a_run_in_the_middle_spoils_no_later_input() -> None:
     assert engine.feed(rows).tolist() == first.scores
 
 
-@pytest.mark.parametrize("build", ["sanitized", "counting", "small"])
+@pytest.mark.parametrize("build", ["sanitized", "counting", "small", "polling"])
 def test_driver_gives_the_same_in_exact_memory(
     build: str, random_cases: list[Case], tight_cases: list[Case], request: pytest.FixtureRequest
 ) -> None:

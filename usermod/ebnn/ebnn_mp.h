@@ -40,7 +40,6 @@ static const mp_obj_type_t *builtin_type(qstr name) {
 #define RAISE(type, text) nlr_raise(MP_OBJ_FROM_PTR(type))
 #define RAISE_FORMAT(type, ...) nlr_raise(MP_OBJ_FROM_PTR(type))
 #else
-#define RAISE(type, text) mp_raise_msg(type, text)
 typedef struct {
     size_t length;
     char text[120];
@@ -53,6 +52,7 @@ static void add_text(void *data, const char *piece, size_t length) {
     }
 }
 
+// What was looked up as a type is called as an object: it may be anything.
 static MP_NORETURN void raise_format(const mp_obj_type_t *type, const char *format, ...) {
     text_t text;
     text.length = 0;
@@ -64,12 +64,13 @@ static MP_NORETURN void raise_format(const mp_obj_type_t *type, const char *form
     mp_raise_type_arg(type, mp_obj_new_str(text.text, text.length));
 }
 #define RAISE_FORMAT(type, ...) raise_format(type, __VA_ARGS__)
+#define RAISE(type, text) raise_format(type, "%s", text)
 #endif
 
 static void *allocate(size_t size) {
     void *p = mp_fun_table.realloc_(NULL, size, false);
     if (p == NULL && size != 0) {
-        RAISE(builtin_type(MP_QSTR_MemoryError), "memory allocation failed");
+        nlr_raise(MP_OBJ_FROM_PTR(builtin_type(MP_QSTR_MemoryError))); // there is no memory for a text
     }
     return p;
 }
@@ -95,7 +96,8 @@ static bool take_first(const mp_obj_module_t *module) {
     mp_obj_t key = MP_OBJ_NEW_QSTR(MP_QSTR___ebnn__);
 #ifndef EBNN_SMALL
     mp_obj_t first = find_loaded(key), call[3];
-    if (mp_obj_get_type(first) == module->base.type) {
+    mp_load_method_maybe(first, MP_QSTR__pending, call); // comes last: an import that failed did not get there
+    if (mp_obj_get_type(first) == module->base.type && call[0] != MP_OBJ_NULL) {
         mp_load_method(MP_OBJ_FROM_PTR(module->globals), MP_QSTR_update, call);
         call[2] = MP_OBJ_FROM_PTR(((const mp_obj_module_t *)MP_OBJ_TO_PTR(first))->globals);
         mp_fun_table.call_method_n_kw(1, 0, call);
@@ -111,6 +113,18 @@ static mp_obj_t find_guard(void) {
     return own_attribute(MP_QSTR__guard);
 }
 
+// Call a function that gives a small integer. What else comes back, in *error, is an exception; that it is one is not
+// looked up, because nothing may raise here.
+static mp_obj_t run_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t arg, mp_obj_t *error) {
+    mp_obj_t pair[2] = { function, arg };
+    mp_obj_t result = mp_call_function_n_kw(guard, 2, 0, pair);
+    if (!mp_obj_is_small_int(result)) {
+        *error = result;
+    }
+    return result;
+}
+
+#ifndef EBNN_SMALL
 static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
     return mp_binary_op(MP_BINARY_OP_EXCEPTION_MATCH, obj, MP_OBJ_FROM_PTR(type)) == mp_const_true;
 }
@@ -119,14 +133,12 @@ static bool is_error(mp_obj_t obj, const mp_obj_type_t *type) {
 static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t arg, mp_obj_t *error) {
     mp_obj_t pair[2] = { function, arg };
     mp_obj_t result = mp_call_function_n_kw(guard, 2, 0, pair);
-    bool may_be_error = result != mp_const_none && !mp_obj_is_small_int(result);
-    if (may_be_error && is_error(result, builtin_type(MP_QSTR_BaseException))) {
+    if (is_error(result, builtin_type(MP_QSTR_BaseException))) {
         *error = result;
     }
     return result;
 }
 
-#ifndef EBNN_SMALL
 static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
     mp_obj_t function = mp_load_attr(import_module(MP_QSTR_builtins), MP_QSTR___import__);
     return call_guarded(find_guard(), function, MP_OBJ_NEW_QSTR(name), error);
@@ -143,15 +155,12 @@ static bool run_pending(mp_obj_t pending) {
     return true;
 }
 
-// Set a flag; whether it was not set.
+// Set a flag; whether it was not set. Not atomic: external RAM, in which a heap may lie, refuses exclusive accesses on
+// some chips. So without a lock around the interpreter (RP2040, RP2350) a model belongs to one thread.
 static bool take_flag(bool *flag) {
-#if __GCC_ATOMIC_BOOL_LOCK_FREE == 2
-    return !__atomic_test_and_set(flag, __ATOMIC_ACQUIRE);
-#else // threads on two cores are told apart only in firmware here
     bool was_set = *flag;
     *flag = true;
     return !was_set;
-#endif
 }
 
 #else
@@ -190,6 +199,8 @@ static mp_obj_t call_guarded(mp_obj_t guard, mp_obj_t function, mp_obj_t arg, mp
     nlr_pop();
     return result;
 }
+
+#define run_guarded call_guarded
 
 static mp_obj_t import_guarded(qstr name, mp_obj_t *error) {
     nlr_buf_t nlr;

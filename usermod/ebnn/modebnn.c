@@ -302,7 +302,7 @@ static int run_job(run_t *run, const void *input, ebnn_feed_t *feed, void **aren
     run->feed = feed;
     mp_obj_t place = MP_OBJ_NEW_SMALL_INT((mp_int_t)((uintptr_t)run >> 2));
     mp_obj_t error = MP_OBJ_NULL;
-    mp_obj_t ended = call_guarded(self->guard, MP_OBJ_FROM_PTR(&start_run_obj), place, &error);
+    mp_obj_t ended = run_guarded(self->guard, MP_OBJ_FROM_PTR(&start_run_obj), place, &error);
     int rc = error != MP_OBJ_NULL ? EBNN_E_STOPPED : (int)MP_OBJ_SMALL_INT_VALUE(ended);
     if (rc < EBNN_OK) {
         if (run->owns) {

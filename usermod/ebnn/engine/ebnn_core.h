@@ -229,9 +229,6 @@ static inline void ebnn_put(uint8_t *map, uint32_t place, uint32_t stride, uint3
     }
 }
 
-// Between two polls there is no more work than this many instructions, by a rough count which is rather too high.
-#define EBNN_POLL_WORK (1U << 18)
-
 static inline int ebnn_poll(const ebnn_run_t *run) {
     return run->job->poll != NULL && run->job->poll(run->job->ctx) != 0;
 }

@@ -245,6 +245,22 @@ static void start_sums(const lanes_t *lanes) {
     }
 }
 
+// Where on the input the positions begin. Found anew after each poll: what runs there may write to the arena, and no
+// address may come from what it wrote.
+static void find_places(const lanes_t *lanes) {
+    const ebnn_run_t *run = lanes->run;
+    ebnn_origin_t origin = lanes->origin;
+    for (uint32_t i = 0; lanes->patches == NULL && i < LANES_TILE; i++) {
+        if (i == lanes->count) {
+            origin = lanes->origin;
+        }
+        lanes->places[slots[i]] = origin.y * (int32_t)(run->pitch / 8) + origin.x * (int32_t)(run->in_stride / 8);
+        if (i < lanes->count) {
+            ebnn_origin_next(run, &origin);
+        }
+    }
+}
+
 // Where the patches start, and the patches themselves where pixels are smaller than words. Nibbles of no position do as
 // the first one does.
 static void start_lanes(lanes_t *lanes) {
@@ -263,13 +279,12 @@ static void start_lanes(lanes_t *lanes) {
         uint32_t slot = slots[i];
         if (lanes->patches != NULL) {
             ebnn_gather(run, &origin, (uint8_t *)(lanes->patches + slot * words));
-        } else {
-            lanes->places[slot] = origin.y * (int32_t)(run->pitch / 8) + origin.x * (int32_t)(run->in_stride / 8);
         }
         if (i < lanes->count) {
             ebnn_origin_next(run, &origin);
         }
     }
+    find_places(lanes);
     start_sums(lanes);
 }
 
@@ -300,6 +315,7 @@ int ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t 
             if (ebnn_poll(run)) {
                 return 1;
             }
+            find_places(&lanes);
         }
         for (uint32_t i = 0; i < part; i++) {
             fetch_words(&lanes);

@@ -19,4 +19,9 @@
 #define EBNN_WITH_BYTES
 #endif
 
+// Between two polls there is no more work than this many instructions, by a rough count which is rather too high.
+#ifndef EBNN_POLL_WORK
+#define EBNN_POLL_WORK (1U << 18)
+#endif
+
 #endif

@@ -1,6 +1,7 @@
 // The engine for the least memory: of ebnn.h what opens and runs a model, for chains of convolutions without padding,
 // whose pools do not overlap, and dense layers on bits; sides of at most 255, at most 1024 channels. What it lacks it
-// refuses as EBNN_E_OP; what it opens gives the same scores as in the whole engine, bit by bit.
+// refuses (operators as EBNN_E_OP, sizes as EBNN_E_HEADER and EBNN_E_SHAPE); what both open gives the same scores as in
+// the whole engine, bit by bit. Of the header it checks what it reads.
 
 #include "../engine/ebnn_core.h"
 
@@ -125,15 +126,12 @@ static int read_params(const ebnn_t *net, ebnn_node_t *node, const ebnn_value_t 
     }
     node->weights = start;
     node->numbers = start + 4 * rows;
-    uint32_t end = node->numbers + (filters * (node->flags & EBNN_FLAG_WIDE ? 4U : 2U) + 3) / 4 * 4;
-    node->flips = 0;
-    if (node->flags & EBNN_FLAG_FLIPS) {
-        node->flips = end;
-        end += 4 * words(filters);
-    }
-    if (end > net->size) {
+    uint32_t numbers = (filters * (node->flags & EBNN_FLAG_WIDE ? 4U : 2U) + 3) / 4 * 4;
+    uint32_t flips = node->flags & EBNN_FLAG_FLIPS ? 4 * words(filters) : 0;
+    if (numbers + flips > net->size - node->numbers) {
         return EBNN_E_RANGE;
     }
+    node->flips = flips != 0 ? node->numbers + numbers : 0;
     return is_u8 && node->taps > EBNN_MAX_U8_TAPS ? EBNN_E_OVERFLOW : EBNN_OK;
 }
 
