@@ -1,8 +1,9 @@
 # Frozen into the firmware of the tests of the module for the least memory: a small heap has no room for their text.
 import gc
 
-import ebnn
 from small_cases import CASES, DAMAGED
+
+import ebnn
 
 # Names of the test's own, which take no memory where the firmware has them.
 a = b = m = x = out = micropython = heap_lock = heap_unlock = None
