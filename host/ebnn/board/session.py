@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import secrets
 import time
 from typing import Any
 
@@ -89,10 +90,21 @@ class Session:
                 self.link.write(quit_bytes(1024 << min(attempt, 6)))
             self.link.write(CTRL_C + CTRL_C + CTRL_A)
             seen += self._until_banner(min(deadline, time.monotonic() + ATTEMPT))
-            if seen.endswith(RAW_BANNER):
+            if seen.endswith(RAW_BANNER) and (attempt == 0 or self._has_caught_up(deadline)):
                 return None
             attempt += 1
         return seen
+
+    def _has_caught_up(self, deadline: float) -> bool:
+        """Whether the board has answered all that was sent: a slow one may have banners of earlier attempts to come."""
+        token = secrets.token_hex(4).encode()
+        wanted = b"OK" + token + CTRL_D + CTRL_D + b">"
+        self.link.write(b"print('" + token + b"', end='')" + CTRL_D)
+        deadline = min(deadline, time.monotonic() + ATTEMPT)
+        seen = b""
+        while not seen.endswith(wanted) and time.monotonic() < deadline:
+            seen += self.link.read(QUIET)
+        return seen.endswith(wanted)
 
     def _until_banner(self, deadline: float) -> bytes:
         """Read until the raw REPL's banner ends what came, and nothing follows."""
