@@ -25,6 +25,7 @@ BOARDS = tuple(name for name in list_targets() if load_target(name).kind != "rea
 MPY_VERSION = "6.3"  # of the pinned MicroPython
 NEWEST = list(read_toml(repo_root() / "firmware/versions.toml")["release"])[-1]
 QUICK = ("unix", "mps2-an385")  # the boards that run the newest MicroPython in every test run; make matrix: all
+NATIVE = (*QUICK, "virt-rv32")  # and those that run the native module
 NATIVE_NAMES = {"ebnn": "native", "ebnn_small": "small"}
 
 
@@ -51,11 +52,22 @@ class Built:
 
 
 def builds() -> list[Built]:
-    """What the device suite runs on; with EBNN_MATRIX set every board with every release. The micro:bit's heap does not
-    hold the whole native module."""
-    pinned = [Built(board) for board in BOARDS] + [Built(board, "ebnn") for board in BOARDS if board != "microbit"]
-    newest = BOARDS if os.environ.get("EBNN_MATRIX") else QUICK
+    """What the suite runs on; with EBNN_MATRIX set every board with every release and every native module.
+
+    The micro:bit's heap does not hold the whole native module.
+    """
+    everything = bool(os.environ.get("EBNN_MATRIX"))
+    native = [board for board in BOARDS if board != "microbit"] if everything else NATIVE
+    newest = BOARDS if everything else QUICK
+    pinned = [Built(board) for board in BOARDS] + [Built(board, "ebnn") for board in native]
     return pinned + [Built(board, micropython=NEWEST) for board in newest]
+
+
+def few_builds() -> list[Built]:
+    """What tests run on that ask more of the module than of the core; with EBNN_MATRIX set all of ``builds``."""
+    if os.environ.get("EBNN_MATRIX"):
+        return builds()
+    return [built for built in builds() if built.board in (*QUICK, "microbit") and not built.micropython]
 
 
 SMALL_BYTES = 300  # of a model, an input or an arena that the micro:bit holds beside the native module
