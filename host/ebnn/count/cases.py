@@ -240,6 +240,11 @@ def prepare(case: Case, fit: str = "small") -> Prepared:
     rng = np.random.default_rng(len(blob))
     elements = rng.integers(0, 256 if case.dtype == "u8" else 2, (1, *case.input))
     image = elements.astype(np.uint8) if case.dtype == "u8" else bits.pack_maps(elements.astype(bool))
-    simulator = Simulator(network)
-    data = image.tobytes()
-    return Prepared(blob, data, simulator.scores(data), tuple(simulator.trace(data)), cost.describe(decode(blob)))
+    return prepare_model(blob, image.tobytes())
+
+
+def prepare_model(blob: bytes, data: bytes) -> Prepared:
+    """Simulate any model on an input in the device's format; raises ModelError where ``blob`` is no sound model."""
+    model = decode(blob)
+    simulator = Simulator(model.network)
+    return Prepared(blob, data, simulator.scores(data), tuple(simulator.trace(data)), cost.describe(model))

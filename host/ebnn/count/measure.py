@@ -25,9 +25,12 @@ def measure(image: Image, case: Case, fit: str) -> dict:
     Raises:
         BoardError: the image failed, or a score or a node's output differs from the simulator's.
     """
-    prepared = prepare(case, fit)
+    return measure_prepared(image, prepare(case, fit), f"{image.core.name} {case.name} {fit}")
+
+
+def measure_prepared(image: Image, prepared: Prepared, where: str) -> dict:
+    """Count one model on its input, as ``measure`` does; errors begin with ``where``."""
     found = emulate(image, case_bytes(prepared.model, prepared.image))
-    where = f"{image.core.name} {case.name} {fit}"
     _compare(where, found, prepared)
     layers = prepared.facts["layers"]
     regions = found.regions[FIRST_NODE : FIRST_NODE + len(layers)]
