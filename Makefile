@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
-C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests -name '*.[ch]'))
+C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests host -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
 .PHONY: help setup toolchain boards demo test matrix bench size repl firmware natmod golden mutants checks flips fuzz readme lint format lock clean

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ebnn import bits, ops
+from ebnn.compiler import find as find_compiler
+from ebnn.compiler import shared_library
 from ebnn.errors import BuildError, ConfigError, ModelError
 from ebnn.files import repo_root
 from ebnn.format import version_text
@@ -96,25 +94,10 @@ def build_engine(compiler: str | None = None) -> Path:
     Raises:
         BuildError: no compiler, or its messages.
     """
-    compiler = compiler or os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
-    if not compiler:
-        raise BuildError("no C compiler: install gcc (or set CC) to use the C engine on this computer")
+    program = compiler or find_compiler("to use the C engine on this computer")
     sources = engine_sources()
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
-    digest.update("\n".join([compiler, version, LAYOUT, *CFLAGS]).encode())
-    library = repo_root() / "build" / "engine" / f"libebnn-{digest.hexdigest()[:16]}.so"
-    if not library.exists():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        partial = library.with_suffix(f".{os.getpid()}")
-        files = [str(path) for path in sources if path.suffix == ".c"]
-        command = [compiler, *CFLAGS, f"-I{sources[0].parent}", *files, "-x", "c", "-", "-o", str(partial)]
-        done = subprocess.run(command, input=LAYOUT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            partial.unlink(missing_ok=True)
-            raise BuildError(f"{compiler} could not compile the engine:\n{done.stderr}")
-        os.replace(partial, library)
-    return library
+    flags = (*CFLAGS, f"-I{sources[0].parent}")
+    return shared_library(program, sources, flags, repo_root() / "build" / "engine" / "libebnn", LAYOUT)
 
 
 @lru_cache

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from ebnn.cengine import engine_sources
+from ebnn.compiler import find as find_compiler
 from ebnn.count.cores import Core
 from ebnn.errors import BuildError
 from ebnn.files import repo_root, write_atomic
@@ -175,9 +175,7 @@ def build_plugin(qemu: str) -> Path:
         raise BuildError(f"{qemu} --version names no version")
     # QEMU 9 refuses plugins of the API's first version; the calls that the plugin makes are the same in both.
     api = 1 if int(version[1]) < 9 else 2
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
-    if not compiler:
-        raise BuildError("no C compiler for QEMU's plugin: install gcc, or set CC")
+    compiler = find_compiler("for QEMU's plugin")
     source = _bare("plugin.c")[0]
     target = build_folder() / f"plugin-{_digest([source.read_bytes(), f'{compiler}{api}'.encode()])}.so"
     if not target.exists():

@@ -6,7 +6,8 @@ import numpy as np
 
 from ebnn.errors import NetworkError
 from ebnn.geometry import Geometry, Pair
-from ebnn.train import convolve, estimators, normalize, pooling
+from ebnn.train import arrays, convolve, estimators, native, normalize, pooling
+from ebnn.train.arrays import Array
 from ebnn.train.compat import chainer
 from ebnn.train.estimators import Estimator
 
@@ -19,12 +20,12 @@ def pair(size: int | Pair) -> Pair:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
-def binarize(x: np.ndarray) -> np.ndarray:
+def binarize(x: Array) -> Array:
     """float32: +1 where x >= 0, else -1."""
-    signs = np.greater_equal(x, np.float32(0)).astype(np.float32)
-    signs *= np.float32(2)
-    signs -= np.float32(1)
-    return signs
+    if native.serves(x):
+        return native.sign(np.ascontiguousarray(x))
+    xp = arrays.module(x)
+    return xp.where(x >= 0, np.float32(1), np.float32(-1))
 
 
 class BinaryConv2DFunction(chainer.FunctionNode):
@@ -70,7 +71,7 @@ class BinaryDenseFunction(chainer.FunctionNode):
 
     @staticmethod
     def _flat(x: np.ndarray) -> np.ndarray:
-        return convolve.to_integers(x).reshape(len(x), -1)
+        return arrays.to_floats(x).reshape(len(x), -1)
 
 
 class MaxPoolFunction(chainer.FunctionNode):
@@ -99,14 +100,14 @@ class BatchNormFunction(chainer.FunctionNode):
 
     def forward(self, inputs: Arrays) -> Arrays:
         x, gamma, beta = inputs
-        self.retain_inputs((1,))
-        self._deviation, self.mean, self.variance = normalize.centre(x)
-        self._inverse = normalize.inverse_deviation(self.variance, self.eps)
-        return (normalize.scaled(self._deviation, gamma * self._inverse, beta),)
+        self.retain_inputs((0, 1))
+        y, self.mean, self.variance = normalize.forward(x, gamma, beta, self.eps)
+        return (y,)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        gamma = self.get_retained_inputs()[0].array
-        found = normalize.gradients(self._deviation, gradients[0].array, self._inverse, gamma)
+        x, gamma = (variable.array for variable in self.get_retained_inputs())
+        inverse = normalize.inverse_deviation(self.variance, self.eps)
+        found = normalize.backward(x, gradients[0].array, self.mean, inverse, gamma)
         return tuple(chainer.as_variable(found[index]) for index in indexes)
 
 

@@ -5,29 +5,22 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
-import os
-import queue
 import struct
-import threading
-import urllib.request
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 
 from ebnn.errors import DataError
-from ebnn.files import cache_dir, write_atomic
 from ebnn.train.data import Dataset
+from ebnn.train.published import Download, NotFound, folders
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://raw.githubusercontent.com/fgnt/mnist/master/",
 )
-CONNECT_SECONDS = 8.0  # for all mirrors together: on a closed network no more is lost
-READ_SECONDS = 30.0  # a mirror that answered may pause for so long
 
 # sha256 of the uncompressed files: gzip containers of the same content differ.
 FILES = {
@@ -36,10 +29,6 @@ FILES = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-
-
-class NotFound(DataError):
-    """MNIST is neither here nor to be downloaded."""
 
 
 def load(data_dir: str | None = None, mirrors: Sequence[str] = MIRRORS) -> Dataset:
@@ -51,7 +40,7 @@ def load(data_dir: str | None = None, mirrors: Sequence[str] = MIRRORS) -> Datas
     """
     contents = _from_folders(data_dir)
     if contents is None:
-        contents = _download(mirrors)
+        contents = Download("MNIST", "mnist", [f"{name}.gz" for name in FILES], mirrors, _unpacked).run()
     images, classes = [], []
     for name, content in contents.items():
         array = read_idx(content, name)
@@ -62,9 +51,7 @@ def load(data_dir: str | None = None, mirrors: Sequence[str] = MIRRORS) -> Datas
 
 
 def _from_folders(data_dir: str | None) -> dict[str, bytes] | None:
-    named = data_dir or os.environ.get("EBNN_DATA_DIR")
-    folders = [Path(named), Path(named) / "mnist"] if named else []
-    for folder in (*folders, cache_dir() / "mnist"):
+    for folder in folders("mnist", data_dir):
         found = {name: _find(folder, name) for name in FILES}
         missing = [name for name, path in found.items() if path is None]
         if not missing:
@@ -116,49 +103,5 @@ def read_idx(content: bytes, where: str) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _download(mirrors: Sequence[str]) -> dict[str, bytes]:
-    mirror = _first_answer(mirrors)
-    contents = {}
-    for name in FILES:
-        address = f"{mirror}{name}.gz"
-        try:
-            with urllib.request.urlopen(address, timeout=READ_SECONDS) as answer:
-                packed = answer.read()
-        except OSError as error:
-            raise NotFound(f"MNIST is not here, and its download from {address} failed ({error})") from None
-        contents[name] = verified(unzipped(packed, address), name, address)
-        write_atomic(cache_dir() / "mnist" / f"{name}.gz", packed)
-    return contents
-
-
-def _first_answer(mirrors: Sequence[str]) -> str:
-    """The first mirror that answers; all are asked at once, on threads, since name lookups know no time limit."""
-    answers: queue.Queue[tuple[str, str | None]] = queue.Queue()
-
-    def ask(mirror: str) -> None:
-        try:
-            request = urllib.request.Request(f"{mirror}{next(iter(FILES))}.gz", method="HEAD")
-            urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
-            answers.put((mirror, None))
-        except OSError as error:
-            answers.put((mirror, str(error)))
-
-    for mirror in mirrors:
-        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
-    return _await_answer(answers, len(mirrors))
-
-
-def _await_answer(answers: queue.Queue, count: int) -> str:
-    end, reasons = monotonic() + CONNECT_SECONDS, []
-    try:
-        for _ in range(count):
-            mirror, reason = answers.get(timeout=max(0.0, end - monotonic()))
-            if reason is None:
-                return mirror
-            reasons.append(reason)
-    except queue.Empty:
-        reasons.append(f"no answer within {CONNECT_SECONDS:g} s")
-    why = "; ".join(dict.fromkeys(reasons))
-    raise NotFound(
-        f"MNIST is not here and cannot be downloaded ({why}): name its folder by --data-dir or EBNN_DATA_DIR"
-    )
+def _unpacked(packed: bytes, name: str, where: str) -> bytes:
+    return verified(unzipped(packed, where), name.removesuffix(".gz"), where)

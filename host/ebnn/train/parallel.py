@@ -1,51 +1,26 @@
-"""Chunks of images on one or two threads, with the same result for any number of threads.
+"""Slices of a batch on one or two threads, with the same result for any number of threads.
 
-NumPy releases the interpreter lock inside of products and element-wise work, so that threads help. The split into
-chunks depends on the work alone, and partial sums are added in the order of the chunks: the number of threads
-changes no bit.
+The C kernels and NumPy's products run without the interpreter's lock, so that threads help. The slices depend on
+the batch alone, and partial sums are added in their order: the number of threads changes no bit.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ebnn.errors import ConfigError
 
-CHUNK_BYTES = 1 << 20  # fits the second-level cache beside its results
+SLICES, SLICE_IMAGES = 4, 16  # at most so many slices of a batch, with at least so many images each
 
 
-class _Buffers(threading.local):
-    """Arrays that each thread reuses from chunk to chunk: fresh memory costs more than the work in it."""
-
-    def __init__(self) -> None:
-        self.flat: dict[tuple[str, type], np.ndarray] = {}
-
-
-_buffers = _Buffers()
-
-
-def scratch(name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-    """An uninitialised array of ``shape``; valid until this thread asks for the same ``name`` again."""
-    size = math.prod(shape)
-    flat = _buffers.flat.get((name, dtype))
-    if flat is None or flat.size < size:
-        flat = _buffers.flat[name, dtype] = np.empty(size, dtype)
-    return flat[:size].reshape(shape)
-
-
-def chunks(images: int, bytes_per_image: int) -> list[slice]:
-    """Cut ``images`` into an even number of slices of about ``CHUNK_BYTES``, one slice for little work."""
-    total = images * bytes_per_image
-    pairs = -(-total // (2 * CHUNK_BYTES))
-    count = min(2 * pairs, images) if total > CHUNK_BYTES // 4 else 1
+def slices(images: int) -> list[slice]:
+    """Cut a batch into slices that threads can share."""
+    count = max(1, min(SLICES, images // SLICE_IMAGES))
     edges = [images * index // count for index in range(count + 1)]
     return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
 
