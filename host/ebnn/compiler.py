@@ -1,4 +1,4 @@
-"""The C compiler of this computer, and shared libraries made with it: compiled once, kept under a hash of their making."""
+"""The C compiler of this computer, and shared libraries made with it: each compiled once, kept under a hash."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The loops of training in C (kernels.c), compiled for this very processor at the first use and kept in the cache.
 
-Where there is no C compiler, or ``EBNN_KERNELS=numpy`` is set, the functions of ``arrays`` and ``normalize`` do the same
-with NumPy: sums are equal in every bit, gradients but for the order of additions.
+Where there is no C compiler, or ``EBNN_KERNELS=numpy`` is set, the functions of ``arrays`` and ``normalize`` do the
+same with NumPy: sums are equal in every bit, gradients but for the order of additions.
 """
 
 from __future__ import annotations
