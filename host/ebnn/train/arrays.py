@@ -1,7 +1,7 @@
 """Convolution with its pool as array operations, on NumPy, or on CuPy for a GPU; ``native`` is faster on a CPU.
 
 Layouts: maps are (image, height, width, channel); filters are (filter, taps) with the taps in the order kernel row,
-kernel column, channel. Every sum of integers is held in float32 and below 2**24, so its value does not depend on the order.
+kernel column, channel. Every sum of integers is held in float32 and below 2**24, so the order does not change it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Batch normalization over the last axis, float32: in C on a CPU, as array operations on a GPU or without a compiler."""
+"""Batch normalization over the last axis, float32: in C on a CPU, array operations on a GPU or without a compiler."""
 
 from __future__ import annotations
 
