@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ebnn.errors import DataError
-from ebnn.train import data, mnist
+from ebnn.train import data, mnist, published
 
 FORMS = {
     "train-images-idx3-ubyte": (30, 28, 28),
@@ -40,7 +40,7 @@ def contents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes
     monkeypatch.setattr(mnist, "FILES", hashes)
     monkeypatch.setenv("EBNN_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("EBNN_DATA_DIR", raising=False)
-    monkeypatch.setattr(mnist, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(published, "CONNECT_SECONDS", 2.0)
     return made
 
 
@@ -96,7 +96,7 @@ def test_download_of_other_content_is_refused(contents: dict, tmp_path: Path) ->
 
 def test_no_mnist_anywhere(contents: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:1/",))
-    with pytest.raises(mnist.NotFound, match="cannot be downloaded .*--data-dir or EBNN_DATA_DIR"):
+    with pytest.raises(published.NotFound, match="cannot be downloaded .*--data-dir or EBNN_DATA_DIR"):
         mnist.load(None, mnist.MIRRORS)
 
 
@@ -317,7 +317,9 @@ def test_csv_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_unknown_sources(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing.npz: no such file or folder .known names are mnist and digits."):
+    with pytest.raises(
+        DataError, match="nothing.npz: no such file or folder .known names are mnist, cifar10 and digits."
+    ):
         data.load(str(tmp_path / "nothing.npz"))
     (tmp_path / "data.txt").write_text("")
     with pytest.raises(DataError, match="data.txt: must be a .npz or .csv file, or a folder"):

@@ -88,9 +88,14 @@ def add_sure_option(parser: argparse.ArgumentParser, more: str = "") -> None:
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """--dataset and --data-dir, the same for every verb that reads data."""
     parser.add_argument(
-        "--dataset", default="mnist", metavar="SOURCE", help="mnist, digits, FILE.npz, FILE.csv or a folder of images"
+        "--dataset",
+        default="mnist",
+        metavar="SOURCE",
+        help="mnist, cifar10, digits, FILE.npz, FILE.csv or a folder of images",
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="where MNIST's files lie (else EBNN_DATA_DIR, cache, web)")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="where the files of mnist and cifar10 lie (else EBNN_DATA_DIR, cache, web)"
+    )
 
 
 def positive(text: str) -> int:

@@ -2,27 +2,32 @@
 
 | source | what it is |
 |---|---|
-| ``mnist`` | from a data directory, the cache, or a download |
+| ``mnist``, ``cifar10`` | from a data directory, the cache, or a download |
 | ``digits`` | scikit-learn's handwritten digits, 8x8, which ship with the library |
 | ``FILE.npz`` | arrays uint8 x_train, x_test (N, H, W[, C]), integer y_train, y_test, optional strings labels |
 | a folder | images by class: FOLDER/CLASS/*.png, .pgm, .jpg |
 | ``FILE.csv`` | one window of numbers a row, its label in the last column |
+| SOURCE ``@14x14`` | any of these with images of one channel, averaged to 14 rows and 14 columns as a device does it |
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from ebnn.errors import DataError
+from ebnn.errors import ConfigError, DataError
 from ebnn.geometry import MAX_BYTE
+from ebnn.prepare import Preparation, prepare
 
 TEST_SHARE = 6  # one in so many images is a test image where a source has no split of its own
 HELD_OUT_SHARE = 10  # one in so many training images is held out, and at most
 HELD_OUT_MOST = 5000
+AVERAGED = re.compile(r"(.+)@([1-9][0-9]*)x([1-9][0-9]*)")  # a source, rows and columns
+CHUNK = 1000  # images averaged at once
 SPLIT_SEED = 20170908  # of every split; the same in every run, so that no run selects on another's training images
 
 
@@ -38,6 +43,7 @@ class Dataset:
         scaling: how the values became bytes, where they were not bytes: x = round((value - low) * 255 / (high - low)),
             with keys ``low`` and ``high``.
         note: a sentence for the person, for example that a substitute was taken.
+        preparation: how the images were made from larger ones; the model records it.
 
     Raises:
         DataError: naming the array that does not fit.
@@ -51,6 +57,7 @@ class Dataset:
     labels: tuple[str, ...]
     scaling: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
@@ -129,26 +136,50 @@ def from_examples(name: str, x: np.ndarray, y: np.ndarray, labels: tuple[str, ..
     return Dataset(name, x[train], y[train], x[test], y[test], labels, **more)
 
 
+def averaged(data: Dataset, rows: int, columns: int) -> Dataset:
+    """The data set with images averaged by ``ebnn.prepare``, to the last bit as a device does it with a larger frame.
+
+    Raises:
+        DataError: images of several channels, or smaller ones.
+    """
+    name, how = f"{data.name}@{rows}x{columns}", Preparation("average")
+
+    def small(images: np.ndarray) -> np.ndarray:
+        parts = [images[start : start + CHUNK, ..., 0] for start in range(0, len(images), CHUNK)]
+        return np.concatenate([prepare(part, how, (rows, columns)) for part in parts])
+
+    try:
+        how.check("u8", data.shape[2])
+        return replace(data, name=name, x_train=small(data.x_train), x_test=small(data.x_test), preparation=how)
+    except ConfigError as error:
+        raise DataError(f"{name}: images of {data.shape[0]}x{data.shape[1]} cannot be averaged so ({error})") from None
+
+
 def load(source: str, data_dir: str | None = None, digits_instead: bool = False) -> Dataset:
     """Load a data set.
 
     Args:
         source: see the table above.
-        data_dir: where MNIST's files lie; else ``EBNN_DATA_DIR``.
+        data_dir: where the files of ``mnist`` and ``cifar10`` lie; else ``EBNN_DATA_DIR``.
         digits_instead: take scikit-learn's digits where MNIST cannot be had; the data set's ``note`` says so.
 
     Raises:
         DataError: naming the file that is missing, truncated or of another kind.
     """
-    from ebnn.train import files, mnist
+    from ebnn.train import cifar10, files, mnist, published
 
+    small = AVERAGED.fullmatch(source)
+    if small and not Path(source).exists():
+        return averaged(load(small[1], data_dir, digits_instead), int(small[2]), int(small[3]))
     if source == "mnist":
         try:
             return mnist.load(data_dir)
-        except mnist.NotFound as missing:
+        except published.NotFound as missing:
             if not digits_instead:
                 raise
             return files.digits(note=f"{missing}; taking scikit-learn's handwritten digits (8x8) instead")
+    if source == "cifar10":
+        return cifar10.load(data_dir)
     if source == "digits":
         return files.digits()
     return files.load(Path(source))

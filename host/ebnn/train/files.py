@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def load(path: Path) -> Dataset:
     if path.is_dir():
         return read_folder(path)
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder (known names are mnist and digits)")
+        raise DataError(f"{path}: no such file or folder (known names are mnist, cifar10 and digits)")
     readers = {".npz": read_npz, ".csv": read_csv}
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: must be a .npz or .csv file, or a folder of images by class")
@@ -100,26 +101,27 @@ def read_folder(path: Path) -> Dataset:
 
 def _pixels(paths: list[Path]) -> np.ndarray:
     """uint8 (N, H, W, C), C = 1 where all images are grey, else 3."""
-    decoded = [_decode(path) for path in paths]
-    if any(image.mode != "L" for image in decoded):
-        decoded = [image.convert("RGB") for image in decoded]
-    for path, image in zip(paths, decoded, strict=True):
-        if image.size != decoded[0].size:
-            raise DataError(f"{path}: {image.size} pixels, but {paths[0]} has {decoded[0].size}: make them alike")
-    array = np.stack([np.asarray(image) for image in decoded])
+    images = [decoded(path, path) for path in paths]
+    if any(image.mode != "L" for image in images):
+        images = [image.convert("RGB") for image in images]
+    for path, image in zip(paths, images, strict=True):
+        if image.size != images[0].size:
+            raise DataError(f"{path}: {image.size} pixels, but {paths[0]} has {images[0].size}: make them alike")
+    array = np.stack([np.asarray(image) for image in images])
     return array if array.ndim == 4 else array[..., None]
 
 
-def _decode(path: Path):
+def decoded(file: Path | BinaryIO, where: str | Path):
+    """The picture of a file, of Pillow's mode L or RGB; raises DataError naming ``where``."""
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             if image.mode in GREY_16:
                 return Image.fromarray(_to_bytes(np.asarray(image).astype(np.int64)))
             return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a readable image ({error})") from None
+        raise DataError(f"{where}: not a readable image ({error})") from None
 
 
 def _to_bytes(grey: np.ndarray) -> np.ndarray:
