@@ -31,7 +31,7 @@ class Wish:
 
     Args:
         fit: the device's memory for speed (``ebnn.plan.make_plan``).
-        preparation: is recorded: how pictures became the images of the data set.
+        preparation: is recorded: how pictures became the images of the data set. None: as the data set says.
         sure: share of right ones that the sure answers should reach on the held-out images; 0: no margin is calibrated.
     """
 
@@ -58,8 +58,7 @@ def train_and_export(
         ConfigError: as ``train`` does, and where the images cannot be prepared as ``wish`` says.
         ExportError: when trainer and integers disagree.
     """
-    if wish.preparation is not None:
-        wish.preparation.check("u8", data.shape[2])
+    preparation = _preparation(data, wish)
     result = train(data, config, folder, report)
     network = lower(result.chain, data.x_test[:1], _telling(data.labels))
     accuracy = float((Simulator(network).run(data.x_test).argmax(axis=1) == data.y_test).mean())
@@ -67,15 +66,26 @@ def train_and_export(
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
         raise ExportError(f"{folder}: {reached}: please report this")
     metrics = result.metrics | {"model_bytes": len(build_model(network, wish.fit))}
-    if wish.preparation is not None:
-        metrics |= {"prepare": str(wish.preparation)}
+    if preparation is not None:
+        metrics |= {"prepare": str(preparation)}
     if wish.sure:
         found = calibrate(network, data, wish.sure)
         report(f"held-out images: {found or f'no margin makes {100 * wish.sure:g} % of the sure answers right'}")
         metrics |= calibration_metrics(found, wish.sure) if found else {}
-    use = Use(metrics.get("margin", 0), wish.preparation)
+    use = Use(metrics.get("margin", 0), preparation)
     write_bundle(network, folder, metrics, config.to_toml(), wish.fit, use)
     return metrics
+
+
+def _preparation(data: Dataset, wish: Wish) -> Preparation | None:
+    """What the model records of its pictures: the wish, which the data set's own making must bear out."""
+    wanted, made = wish.preparation, data.preparation
+    if wanted is None:
+        return made
+    wanted.check("u8", data.shape[2])
+    if made is not None and wanted.resize != made.resize:
+        raise ConfigError(f"preparation {wanted}: the images of {data.name} were made by {made}")
+    return wanted
 
 
 def calibrate(network: Network, data: Dataset, wanted: float) -> Sureness | None:
