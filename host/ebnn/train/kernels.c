@@ -120,19 +120,13 @@ static inline size_t origin(const frame_t *f, const conv_t *c, int y, int x, int
     return (size_t)row * f->row + (size_t)column * c->channels;
 }
 
-// Copies in whole vectors and writes over the end of all but the last row: the next row comes there.
+// Copies whole vectors and writes over the end of each row: the next one comes there, in the end that of the next position. What
+// remains in the last lanes meets weights of 0, or becomes a gradient that nobody reads.
 static inline void unfold_one(const frame_t *f, int rows, const float *from, float *to) {
-    for (; rows > 1; rows--, from += f->row, to += f->run) {
+    for (; rows; rows--, from += f->row, to += f->run) {
         for (int i = 0; i < f->run; i += LANES) {
             store(to + i, load(from + i));
         }
-    }
-    int i = 0;
-    for (; i + LANES <= f->run; i += LANES) {
-        store(to + i, load(from + i));
-    }
-    for (; i < f->run; i++) {
-        to[i] = from[i];
     }
 }
 
