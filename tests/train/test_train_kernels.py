@@ -12,7 +12,7 @@ import pytest
 from ebnn import compiler
 from ebnn.errors import BuildError, ConfigError, NetworkError
 from ebnn.geometry import Geometry, map_size
-from ebnn.train import arrays, convolve, native, normalize
+from ebnn.train import arrays, convolve, native, normalize, pooling
 from ebnn.train.convolve import Backward, Convolution
 
 CASES = 60
@@ -176,3 +176,20 @@ def test_sums_that_are_not_exact_are_refused():
     with pytest.raises(NetworkError, match="reach 16777216"):
         convolve.check_exact(1 << 24, 1, "layer")
     assert ConfigError is not NetworkError
+
+
+@pytest.mark.parametrize("window,stride,pad", [
+    ((3, 3), (2, 2), (0, 0)), ((3, 2), (1, 3), (1, 1)), ((2, 2), (2, 2), (0, 0)),
+    ((9, 8), (1, 1), (4, 3)), ((1, 1), (2, 1), (0, 0)),
+    ((20, 20), (1, 1), (9, 9)),
+])  # fmt: skip
+def test_max_pool_equals_array_operations(window, stride, pad, monkeypatch):
+    rng, windows = np.random.default_rng(1), (window, stride, pad)
+    x = rng.integers(-3, 4, (5, 9, 8, 17)).astype(np.float32)  # many ties
+    y, winners = pooling.forward(x, windows)
+    gy = rng.standard_normal(y.shape).astype(np.float32)
+    gx = pooling.backward(winners, gy, x.shape[1:], windows)
+    monkeypatch.setattr(native, "serves", lambda _: False)
+    wanted, first = pooling.forward(x, windows)
+    assert (y == wanted).all() and (winners == first).all() and winners.dtype == np.uint16
+    assert close(gx, pooling.backward(first, gy, x.shape[1:], windows))

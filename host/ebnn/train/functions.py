@@ -82,13 +82,13 @@ class MaxPoolFunction(chainer.FunctionNode):
         self.windows = (window, stride, pad)
 
     def forward(self, inputs: Arrays) -> Arrays:
-        self.retain_inputs((0,))
-        self.retain_outputs((0,))
-        return (pooling.forward(inputs[0], *self.windows),)
+        self._shape = inputs[0].shape[1:]
+        y, self._winners = pooling.forward(inputs[0], self.windows)
+        return (y,)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        x, y = self.get_retained_inputs()[0].array, self.get_retained_outputs()[0].array
-        return (chainer.as_variable(pooling.backward(x, y, gradients[0].array, self.windows)),)
+        gx = pooling.backward(self._winners, gradients[0].array, self._shape, self.windows)
+        return (chainer.as_variable(gx),)
 
 
 class BatchNormFunction(chainer.FunctionNode):

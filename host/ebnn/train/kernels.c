@@ -602,6 +602,60 @@ end:
     return done;
 }
 
+// ---- max pooling with any window: sizes as in conv_t, of which only what a pool has is used; padding never counts
+
+// Rows or columns of the input that a window at ``at`` covers: first and end, and how many of the window lie before the first.
+static inline int covered(int at, int size, int kernel, int pad, int *first, int *end) {
+    int start = at - pad;
+    *first = start < 0 ? 0 : start;
+    *end = least(start + kernel, size);
+    return *first - start;
+}
+
+static void pool_one(const conv_t *c, const float *x, int oy, int ox, float *y, uint16_t *winners) {
+    int top, bottom, left, right, channels = c->channels;
+    int ky = covered(oy * c->stride_h, c->height, c->kernel_h, c->top, &top, &bottom);
+    int kx = covered(ox * c->stride_w, c->width, c->kernel_w, c->left, &left, &right);
+    for (int row = top; row < bottom; row++) {
+        for (int column = left; column < right; column++) {
+            const float *from = x + ((size_t)row * c->width + column) * channels;
+            uint16_t tap = (ky + row - top) * c->kernel_w + kx + column - left;
+            int begin = row == top && column == left;
+            for (int i = 0; i < channels; i++) {
+                int better = begin || from[i] > y[i];
+                y[i] = better ? from[i] : y[i];
+                winners[i] = better ? tap : winners[i];
+            }
+        }
+    }
+}
+
+// ``winners`` is, for each output, the first tap of the window, row by row, that reached the maximum.
+void ebnn_pool_forward(const conv_t *c, int count, const float *x, float *y, uint16_t *winners) {
+    for (int n = 0; n < count; n++, x += (size_t)c->height * c->width * c->channels) {
+        for (int oy = 0; oy < c->out_h; oy++) {
+            for (int ox = 0; ox < c->out_w; ox++, y += c->channels, winners += c->channels) {
+                pool_one(c, x, oy, ox, y, winners);
+            }
+        }
+    }
+}
+
+void ebnn_pool_backward(const conv_t *c, int count, const float *gy, const uint16_t *winners, float *gx) {
+    memset(gx, 0, sizeof *gx * count * c->height * c->width * c->channels);
+    for (int n = 0; n < count; n++, gx += (size_t)c->height * c->width * c->channels) {
+        for (int oy = 0; oy < c->out_h; oy++) {
+            for (int ox = 0; ox < c->out_w; ox++, gy += c->channels, winners += c->channels) {
+                for (int i = 0; i < c->channels; i++) {
+                    int row = oy * c->stride_h - c->top + winners[i] / c->kernel_w;
+                    int column = ox * c->stride_w - c->left + winners[i] % c->kernel_w;
+                    gx[((size_t)row * c->width + column) * c->channels + i] += gy[i];
+                }
+            }
+        }
+    }
+}
+
 // ---- batch norm: ``x`` is (images, size) with ``channels`` values a pixel, and sums run along an image first, so that inner loops are long
 
 // For each channel the sum over the pixels of one image-long row.

@@ -18,6 +18,7 @@ import numpy as np
 from ebnn import compiler
 from ebnn.errors import BuildError, ConfigError
 from ebnn.files import cache_dir
+from ebnn.geometry import Pair, Shape
 
 if TYPE_CHECKING:
     from ebnn.train.convolve import Convolution
@@ -31,6 +32,8 @@ _POINTER, _INT, _FLOAT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_float, c
 _ARGUMENTS = {
     "ebnn_conv_forward": [_POINTER, _INT, *[_POINTER] * 4],
     "ebnn_conv_backward": [_POINTER, _INT, *[_POINTER] * 6],
+    "ebnn_pool_forward": [_POINTER, _INT, *[_POINTER] * 3],
+    "ebnn_pool_backward": [_POINTER, _INT, *[_POINTER] * 3],
     "ebnn_norm_forward": [*[_INT] * 3, *[_POINTER] * 3, _FLOAT, *[_POINTER] * 3],
     "ebnn_norm_backward": [*[_INT] * 3, *[_POINTER] * 8],
     "ebnn_sign": [_SIZE, *[_POINTER] * 2],
@@ -87,7 +90,8 @@ def _load() -> ctypes.CDLL:
         raise BuildError(f"the compiled kernels cannot be kept or loaded: {error}") from None
     for name, arguments in _ARGUMENTS.items():
         getattr(lib, name).argtypes = arguments
-    lib.ebnn_sign.restype = lib.ebnn_clipped.restype = None
+    for name in ("ebnn_sign", "ebnn_clipped", "ebnn_pool_forward", "ebnn_pool_backward"):
+        getattr(lib, name).restype = None
     return lib
 
 
@@ -125,6 +129,27 @@ def conv_backward(
     x = given[0]
     done = library().ebnn_conv_backward(_conv(conv, x), len(x), *map(_at, given), _at(gweights), _at(gx))
     _check(done)
+
+
+def _pool(shape: Shape, size: Pair, windows: tuple[Pair, Pair, Pair]) -> ctypes.Array:
+    window, stride, pad = windows
+    return ctypes.byref(_Conv(*shape, *window, *stride, *pad, *pad, *size, shape[2]))
+
+
+def pool_forward(x: np.ndarray, size: Pair, windows: tuple[Pair, Pair, Pair]) -> tuple[np.ndarray, np.ndarray]:
+    """``pooling.forward`` to maps of ``size``."""
+    y = np.empty((len(x), *size, x.shape[3]), np.float32)
+    winners = np.empty(y.shape, np.uint16)
+    library().ebnn_pool_forward(_pool(x.shape[1:], size, windows), len(x), _at(x), _at(y), _at(winners))
+    return y, winners
+
+
+def pool_backward(winners: np.ndarray, gy: np.ndarray, shape: Shape, windows: tuple[Pair, Pair, Pair]) -> np.ndarray:
+    """``pooling.backward`` to maps of ``shape``."""
+    gx = np.empty((len(gy), *shape), np.float32)
+    pool = _pool(shape, gy.shape[1:3], windows)
+    library().ebnn_pool_backward(pool, len(gy), _at(gy), _at(winners), _at(gx))
+    return gx
 
 
 def norm_forward(

@@ -1,4 +1,7 @@
-"""Max pooling of float32 maps (image, height, width, channel) with any window, on NumPy arrays."""
+"""Max pooling of float32 maps (image, height, width, channel) with any window: in C on a CPU, else array operations.
+
+``windows`` is (window, stride, pad), each (height, width).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ebnn.geometry import Pair, Shape, map_size
+from ebnn.train import arrays, native
+from ebnn.train.arrays import Array
+
+Windows = tuple[Pair, Pair, Pair]
 
 
 def output_size(shape: Shape, window: Pair, stride: Pair, pad: Pair) -> Pair:
@@ -14,42 +21,33 @@ def output_size(shape: Shape, window: Pair, stride: Pair, pad: Pair) -> Pair:
     return map_size(shape[:2], window, stride, pad * 2)
 
 
-def _padded(x: np.ndarray, pad: Pair, value: float) -> np.ndarray:
-    if not any(pad):
-        return x
-    sides = ((0, 0), (pad[0],) * 2, (pad[1],) * 2, (0, 0))
-    return np.pad(x, sides, constant_values=np.float32(value))
+def forward(x: Array, windows: Windows) -> tuple[Array, Array]:
+    """The maximum of each window, float32, and its position in the window, uint16: the first one, row by row.
+
+    Padding never counts.
+    """
+    size = output_size(x.shape[1:], *windows)
+    if native.serves(x):
+        return native.pool_forward(np.ascontiguousarray(x), size, windows)
+    xp, (pad_y, pad_x) = arrays.module(x), windows[2]
+    padded = xp.pad(x, ((0, 0), (pad_y, pad_y), (pad_x, pad_x), (0, 0)), constant_values=-np.inf)
+    taps = xp.stack(list(_taps(padded, size, windows)))
+    return taps.max(axis=0), taps.argmax(axis=0).astype(np.uint16)
 
 
-def _taps(padded: np.ndarray, size: Pair, window: Pair, stride: Pair) -> Iterator[np.ndarray]:
+def backward(winners: Array, gy: Array, shape: Shape, windows: Windows) -> Array:
+    """Gradient of maps of ``shape``, float32: the winner of each window gets all of its gradient."""
+    if native.serves(gy):
+        return native.pool_backward(winners, np.ascontiguousarray(gy), shape, windows)
+    (height, width, channels), (pad_y, pad_x) = shape, windows[2]
+    gx = arrays.module(gy).zeros((len(gy), height + 2 * pad_y, width + 2 * pad_x, channels), np.float32)
+    for index, tap in enumerate(_taps(gx, gy.shape[1:3], windows)):
+        tap += gy * (winners == index)
+    return gx[:, pad_y : pad_y + height, pad_x : pad_x + width]
+
+
+def _taps(padded: Array, size: Pair, windows: Windows) -> Iterator[Array]:
     """For each position in the window, row by row, a view of what lies there in every window."""
+    window, stride, _ = windows
     for ky, kx in np.ndindex(window):
         yield padded[:, ky : ky + stride[0] * size[0] : stride[0], kx : kx + stride[1] * size[1] : stride[1]]
-
-
-def forward(x: np.ndarray, window: Pair, stride: Pair, pad: Pair) -> np.ndarray:
-    """The maximum of each window, float32; padding never counts."""
-    size = output_size(x.shape[1:], window, stride, pad)
-    taps = _taps(_padded(x, pad, -np.inf), size, window, stride)
-    y = np.array(next(taps))
-    for tap in taps:
-        np.maximum(y, tap, out=y)
-    return y
-
-
-def backward(x: np.ndarray, y: np.ndarray, gy: np.ndarray, windows: tuple[Pair, Pair, Pair]) -> np.ndarray:
-    """Gradient of x: the first position of each window, row by row, that reached the maximum gets it all.
-
-    ``windows`` is (window, stride, pad).
-    """
-    window, stride, pad = windows
-    padded = _padded(x, pad, -np.inf)
-    gx = np.zeros_like(padded)
-    size, free = y.shape[1:3], np.ones(y.shape, bool)
-    pairs = zip(_taps(padded, size, window, stride), _taps(gx, size, window, stride), strict=True)
-    for values, gradients in pairs:
-        won = free & (values == y)
-        free &= ~won
-        gradients += gy * won
-    height, width = x.shape[1:3]
-    return gx[:, pad[0] : pad[0] + height, pad[1] : pad[1] + width]
