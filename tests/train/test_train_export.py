@@ -158,7 +158,6 @@ HEAD = (BinaryDense(64, 3), Scores(3))
         ((BatchNorm(4), F.relu), "/step1 (BatchNorm): sign must follow it"),
         ((BatchNorm(4), sign, lambda x: F.average_pooling_2d(x, 2)), "AveragePooling2D after /step1 (BatchNorm)"),
         ((chainer.links.Linear(64, 3),), "/step1 (Linear): ebnn has no such layer"),
-        ((sign,), "function SignFunction after /step0 (BinaryConv2D): cannot stand here"),
         ((BatchNorm(4), sign, sign), "function SignFunction after /step1 (BatchNorm): cannot stand here"),
         ((BatchNorm(4), sign, BatchNorm(4)), "/step3 (BatchNorm): cannot stand here"),
         ((BatchNorm(4), sign), "must end with BinaryDense and Scores"),

@@ -10,9 +10,16 @@ from pathlib import Path
 from ebnn import arch
 from ebnn.errors import ConfigError
 from ebnn.files import read_toml
-from ebnn.train import estimators
+from ebnn.train import augment, estimators, weights
+from ebnn.train.schedule import SCHEDULES
 
 SEEDS = 1 << 32  # NumPy's generators take no more
+INFINITE = float("inf")
+
+FEATURES = ("sign", "relu")
+ORDERS = ("pool-norm-sign", "norm-pool-sign", "norm-sign-pool")
+ACTIVATIONS = ("none", "prelu", "rprelu")
+OPTIMIZERS = ("adam", "sgd", "bop")
 
 
 @dataclass(frozen=True)
@@ -23,16 +30,34 @@ class Config:
         arch: architecture (``ebnn.arch``); empty for a chain of the person's own.
         epochs: passes over the training images.
         batch: images a step.
-        lr: highest learning rate of Adam.
-        warmup: epochs in which the rate rises to ``lr``; then it falls to 0 along a cosine.
+        lr: highest learning rate.
+        warmup: epochs in which the rate rises to ``lr``; then it follows ``schedule``.
         seed: of the weights, the order of the images and their augmentation.
         estimator: of sign's gradient, a name of ``ebnn.train.estimators``.
-        shift: images are moved by up to so many pixels in each direction.
+        ste_clip: half the width of the band of estimator ste.
         smoothing: label smoothing, 0 to 1.
         latent_clip: latent weights stay within plus and minus this.
+        weights: how weights become -1 and +1, a name of ``ebnn.train.weights``; float: not at all.
+        features: sign, or relu for float maps; with weights=float that is the float twin or a teacher.
+        order: what stands after a convolution that has a pool: pool-norm-sign, norm-pool-sign or norm-sign-pool.
+        learnable_shift: a learnable shift of each channel before sign (``links.Shift``).
+        gain: each filter's sums times the mean magnitude of its latent weights (``links.Gain``).
+        activation: none, prelu or rprelu, before batch norm (``links.PReLU``, ``links.RPReLU``).
+        two_stage: share of the epochs with float weights and binary features, before both are binary; 0: none.
+        bnn_plus: strength of the pull of latent weights towards -1 and +1; 0: none.
+        optimizer: adam, sgd or bop (``ebnn.train.optimizers``).
+        bop_rate: how fast Bop's average of the gradients follows, at the highest learning rate; 0 to 1.
+        bop_threshold: a weight flips when that average opposes it and is larger than this.
+        schedule: of the learning rate: cosine, linear, step or constant (``ebnn.train.schedule``).
+        augment: changes of the training images, a text of ``ebnn.train.augment``; empty: none.
+        copies: augmented copies of the training images that are cycled through; 0: fresh ones every epoch.
+        teacher: empty, the folder of a run, or the architecture of a float teacher that is trained first.
+        distill: weight of the teacher's answers in the loss, 0 to 1.
+        temperature: that both answers are softened with.
+        reestimate: whether the statistics of batch norm are estimated anew after each epoch.
 
     Raises:
-        ConfigError: naming the field that is out of range.
+        ConfigError: naming the field that is out of range, or two that contradict each other.
     """
 
     arch: str = ""
@@ -42,29 +67,49 @@ class Config:
     warmup: float = 1.0
     seed: int = 0
     estimator: str = "ste"
-    shift: int = 0
+    ste_clip: float = 1.25
     smoothing: float = 0.0
     latent_clip: float = 1.0
+    weights: str = "clip"
+    features: str = "sign"
+    order: str = "pool-norm-sign"
+    learnable_shift: bool = False
+    gain: bool = False
+    activation: str = "none"
+    two_stage: float = 0.0
+    bnn_plus: float = 0.0
+    optimizer: str = "adam"
+    bop_rate: float = 1e-3
+    bop_threshold: float = 1e-6
+    schedule: str = "cosine"
+    augment: str = ""
+    copies: int = 0
+    teacher: str = ""
+    distill: float = 0.0
+    temperature: float = 4.0
+    reestimate: bool = True
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name), type(field.default))
-        rules = {
-            "epochs": (self.epochs >= 1, "1 or more"),
-            "batch": (self.batch >= 2, "2 or more: batch norm needs them"),
-            "lr": (0 < self.lr < float("inf"), "above 0"),
-            "warmup": (0 <= self.warmup < float("inf"), "0 or more"),
-            "seed": (0 <= self.seed < SEEDS, f"0 to {SEEDS - 1}"),
-            "shift": (self.shift >= 0, "0 or more"),
-            "smoothing": (0 <= self.smoothing < 1, "at least 0 and below 1"),
-            "latent_clip": (0 < self.latent_clip < float("inf"), "above 0"),
-        }
-        for name, (holds, rule) in rules.items():
+        for name, (holds, rule) in (_numbers(self) | _choices(self) | _pairs(self)).items():
             if not holds:
                 raise ConfigError(f"{name} must be {rule}, got {getattr(self, name)}")
         estimators.find(self.estimator)
+        weights.find(self.weights)
+        augment.parse(self.augment)
         if self.arch:
             arch.parse(self.arch)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the network ends up with weights and features of -1 and +1, so that it can be exported."""
+        return self.weights != "float" and self.features == "sign"
+
+    @property
+    def first_binary_epoch(self) -> int:
+        """Epochs before it, counted from 0, have float weights (``two_stage``)."""
+        return round(self.two_stage * self.epochs)
 
     def replace(self, **changes: object) -> Config:
         """The same run with some fields changed."""
@@ -75,15 +120,64 @@ class Config:
         return "".join(f"{name} = {json.dumps(value)}\n" for name, value in dataclasses.asdict(self).items())
 
 
+Rules = dict[str, tuple[bool, str]]  # by field: whether its rule holds, and the rule
+
+
+def _numbers(config: Config) -> Rules:
+    """The rules of the fields that are numbers."""
+    positive = ("lr", "ste_clip", "latent_clip", "temperature", "bop_threshold")
+    not_negative = ("warmup", "bnn_plus", "copies")
+    return {
+        "epochs": (config.epochs >= 1, "1 or more"),
+        "batch": (config.batch >= 2, "2 or more: batch norm needs them"),
+        "seed": (0 <= config.seed < SEEDS, f"0 to {SEEDS - 1}"),
+        "smoothing": (0 <= config.smoothing < 1, "at least 0 and below 1"),
+        "distill": (0 <= config.distill <= 1, "0 to 1"),
+        "two_stage": (0 <= config.two_stage < 1, "at least 0 and below 1"),
+        "bop_rate": (0 < config.bop_rate <= 1, "above 0 and at most 1"),
+        **{name: (0 < getattr(config, name) < INFINITE, "above 0") for name in positive},
+        **{name: (0 <= getattr(config, name) < INFINITE, "0 or more") for name in not_negative},
+    }
+
+
+def _choices(config: Config) -> Rules:
+    """The rules of the fields that are one of some names."""
+    known = {
+        "features": FEATURES,
+        "order": ORDERS,
+        "activation": ACTIVATIONS,
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+    }
+    return {name: (getattr(config, name) in names, f"one of {', '.join(names)}") for name, names in known.items()}
+
+
+def _pairs(config: Config) -> Rules:
+    """The rules that two fields have to fulfil together, where the fields' own rules hold."""
+    no_latents = config.optimizer == "bop" and "which keeps no latent weights"
+    rules = {
+        "weights": (not no_latents or config.weights == "clip", f"clip with optimizer bop, {no_latents}"),
+    }
+    if 0 < config.two_stage < 1:
+        last = config.first_binary_epoch < config.epochs
+        rules["two_stage"] = (last and not no_latents, f"0 with {'optimizer bop' if no_latents else 'so few epochs'}")
+    if config.bnn_plus > 0:
+        rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
+    if config.distill > 0:
+        rules["distill"] = (bool(config.teacher), "0 without a teacher")
+    return rules
+
+
 def _check_type(name: str, value: object, kind: type) -> None:
     accepted = (int, float) if kind is float else kind
-    if not isinstance(value, accepted) or isinstance(value, bool):
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{name} must be of type {kind.__name__}, got {value!r}")
 
 
 def from_dict(values: dict, where: str) -> Config:
     """A Config from named values; raises ConfigError naming ``where`` and what is unknown or out of range."""
     known = [field.name for field in dataclasses.fields(Config)]
+    values = _renamed(values)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ConfigError(f"{where}: unknown {', '.join(unknown)}; there are {', '.join(known)}")
@@ -91,6 +185,15 @@ def from_dict(values: dict, where: str) -> Config:
         return Config(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _renamed(values: dict) -> dict:
+    """Values of an earlier version: ``shift = N`` is ``augment = "shiftN"`` today."""
+    values = dict(values)
+    shift = values.pop("shift", 0)
+    if shift:
+        values.setdefault("augment", f"shift{shift}")
+    return values
 
 
 def read(path: str | Path) -> Config:

@@ -29,9 +29,9 @@ def binarize(x: Array) -> Array:
 
 
 class BinaryConv2DFunction(chainer.FunctionNode):
-    """sum over the taps of sign(W) * x, then the maximum of each pool window of ``geometry``.
+    """sum over the taps of B * x, then the maximum of each pool window of ``geometry``.
 
-    The gradient passes through sign(W) unchanged (straight-through; the optimizer keeps W in [-1, 1]).
+    B, float32 (filters, kernel height, kernel width, channels), are the weights as used (``ebnn.train.weights``).
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -42,30 +42,29 @@ class BinaryConv2DFunction(chainer.FunctionNode):
         x, weights = inputs
         self.retain_inputs((0, 1))
         self._conv = convolve.Convolution.of(x.shape[1:], len(weights), self.geometry)
-        y, self._winners = convolve.forward(x, binarize(weights).reshape(len(weights), -1), self._conv)
+        y, self._winners = convolve.forward(x, weights.reshape(len(weights), -1), self._conv)
         return (y,)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
         x, weights = (variable.array for variable in self.get_retained_inputs())
-        signs = binarize(weights).reshape(len(weights), -1)
-        call = convolve.Backward(x, signs, self._winners, self._conv)
+        call = convolve.Backward(x, weights.reshape(len(weights), -1), self._winners, self._conv)
         gweights, gx = call.run(gradients[0].array, 0 in indexes)
         found = {0: gx, 1: gweights.reshape(weights.shape)}
         return tuple(chainer.as_variable(found[index]) for index in indexes)
 
 
 class BinaryDenseFunction(chainer.FunctionNode):
-    """x @ sign(W).T with x flattened to (N, taps); gradient as for ``BinaryConv2DFunction``."""
+    """x @ B.T with x flattened to (N, taps) and the weights as used, B, float32 (units, taps)."""
 
     def forward(self, inputs: Arrays) -> Arrays:
         self.retain_inputs((0, 1))
-        return (self._flat(inputs[0]) @ binarize(inputs[1]).T,)
+        return (self._flat(inputs[0]) @ inputs[1].T,)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
         x, weights = (variable.array for variable in self.get_retained_inputs())
         gy, found = gradients[0].array, []
         for index in indexes:
-            gradient = gy.T @ self._flat(x) if index else (gy @ binarize(weights)).reshape(x.shape)
+            gradient = gy.T @ self._flat(x) if index else (gy @ weights).reshape(x.shape)
             found.append(chainer.as_variable(gradient))
         return tuple(found)
 
@@ -137,6 +136,77 @@ class SignFunction(chainer.FunctionNode):
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
         factor = self._factor(self.get_retained_inputs()[0].array)
         return (chainer.as_variable(gradients[0].array * factor),)
+
+
+class GainFunction(chainer.FunctionNode):
+    """a s with a = mean|W| of each filter, the closed form of the best positive scale of sign(W).
+
+    gs = a g, gW = sign(W) / taps * sum(g s). At inference a positive scale before batch norm changes nothing: it is
+    folded into the threshold.
+    Source: Rastegari et al., "XNOR-Net" (2016).
+    """
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        self.retain_inputs((0, 1))
+        return (inputs[0] * self._gain(inputs[1]),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        sums, latent = (variable.array for variable in self.get_retained_inputs())
+        gy, taps = gradients[0].array, np.float32(latent[0].size)
+        each = _by_channel(gy * sums) / taps
+        glatent = binarize(latent) * each.reshape(-1, *[1] * (latent.ndim - 1))
+        found = {0: gy * self._gain(latent), 1: glatent}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+    @staticmethod
+    def _gain(latent: Array) -> Array:
+        return arrays.module(latent).abs(latent).reshape(len(latent), -1).mean(axis=1)
+
+
+class ShiftFunction(chainer.FunctionNode):
+    """x - unit * shift, a learnable shift of each channel in steps of ``unit``."""
+
+    def __init__(self, unit: float = 1.0) -> None:
+        super().__init__()
+        self._unit = np.float32(unit)
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        return (inputs[0] - self._unit * inputs[1],)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        gy = gradients[0].array
+        found = {0: gy, 1: -self._unit * _by_channel(gy)}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+
+class PReLUFunction(chainer.FunctionNode):
+    """x where x >= 0, else max(slope, 0) x; a slope that is not above 0 learns only upwards, so it stays about 0.
+
+    It never falls with x: behind a linear layer and before sign it is folded into the threshold.
+    Source: He et al., "Delving Deep into Rectifiers" (2015).
+    """
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        x, slope = inputs
+        self.retain_inputs((0, 1))
+        return (x * self._factor(x, slope),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        x, slope = (variable.array for variable in self.get_retained_inputs())
+        gy = gradients[0].array
+        gslope = _by_channel(gy * x * (x < 0))
+        found = {0: gy * self._factor(x, slope), 1: gslope * ((slope > 0) | (gslope < 0))}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+    @staticmethod
+    def _factor(x: Array, slope: Array) -> Array:
+        xp = arrays.module(x)
+        return xp.where(x >= 0, xp.float32(1), xp.maximum(slope, xp.float32(0)))
+
+
+def _by_channel(x: Array) -> Array:
+    """float32 (C,): sums over all axes but the last."""
+    return x.reshape(-1, x.shape[-1]).sum(axis=0)
 
 
 class ScoresFunction(chainer.FunctionNode):

@@ -6,7 +6,9 @@ The order to use is convolution, pool, batch norm, sign; ``BinaryDense`` then ``
     h = sign(self.bn2(self.conv2(h, pool=2)))
     return self.scores(self.dense(h))
 
-The first link takes the images as they are, uint8; a byte x then counts as the integer 2 x - 255.
+The first link takes the images as they are, uint8; a byte x then counts as the integer 2 x - 255. Between a linear
+link and sign may stand any of ``PReLU``, ``RPReLU``, ``BatchNorm`` and ``Shift``, and one pool after a convolution:
+they cost the device nothing, because all of them together are folded into one threshold a channel.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ import numpy as np
 
 from ebnn.errors import NetworkError
 from ebnn.geometry import MAX_BYTE, Geometry, Pair, map_size, window_fault
-from ebnn.train import functions, normalize
+from ebnn.train import functions, weights
 from ebnn.train.compat import chainer
 from ebnn.train.convolve import check_exact
 from ebnn.train.functions import Variable, pair
 
 BN_EPS = 1e-4  # added to the variance; sums are integers, so real variances are far larger
 BN_DECAY = 0.9  # weight of the old running statistics at each step
+SLOPE_START = 0.25  # of PReLU where x < 0
 SCALE_START = 1 / 16  # of the scores' learnable scale
 
 
@@ -32,26 +35,50 @@ def _largest(x: Variable) -> int:
 
 
 class BinaryLink(chainer.Link):
-    """A link with latent float32 weights in [-1, 1], of which the sign is used."""
+    """A link with latent float32 weights, which ``binarizer`` turns into those that are used.
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    Args:
+        shape: (filters, ...) of the weights.
+        binarizer: a name of ``ebnn.train.weights``.
+        gain: whether a filter's sums are multiplied with the mean magnitude of its latent weights
+            (``functions.GainFunction``); not before Scores, which has one scale for all.
+    """
+
+    def __init__(self, shape: tuple[int, ...], binarizer: str = "clip", gain: bool = False) -> None:
         super().__init__()
-        self.taps = math.prod(shape[1:])
+        self.taps, self.gain = math.prod(shape[1:]), gain
+        self.binarizer = weights.find(binarizer)
         check_exact(self.taps, 1, type(self).__name__)
         with self.init_scope():
             self.W = chainer.Parameter(chainer.initializers.Uniform(1.0), shape)
 
     @property
     def signs(self) -> np.ndarray:
-        """int8 weights, -1 and +1, in the shape of ``W``."""
-        return functions.binarize(self.W.array).astype(np.int8)
+        """int8 weights, -1 and +1, in the shape of ``W``; raises NetworkError where the link's are floats."""
+        if not self.is_binary:
+            raise NetworkError(f"{self._where()}: its weights are floats, not -1 and +1")
+        return chainer.backends.cuda.to_cpu(self.binarizer.values(self.W.array)).astype(np.int8)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the finished network's weights are -1 and +1."""
+        return not isinstance(self.binarizer, weights.Floats)
+
+    def keep_within(self, limit: float) -> None:
+        """Clip latent weights to plus and minus ``limit``; floats may grow."""
+        if self.is_binary:
+            self.W.array.clip(-limit, limit, out=self.W.array)
+
+    def _sums(self, function: chainer.FunctionNode, x: Variable) -> Variable:
+        sums = function.apply((x, weights.used(self.W, self.binarizer)))[0]
+        return functions.GainFunction().apply((sums, self.W))[0] if self.gain else sums
 
     def _where(self) -> str:
         return f"{self.name or ''} ({type(self).__name__})".strip()
 
     def _check_values(self, x: Variable) -> None:
         if x.dtype not in (np.uint8, np.float32):
-            raise NetworkError(f"{self._where()}: input must be uint8, or float32 of -1 and +1, got {x.dtype}")
+            raise NetworkError(f"{self._where()}: input must be uint8 or float32, got {x.dtype}")
         check_exact(self.taps, _largest(x), self._where())
 
 
@@ -62,7 +89,8 @@ class BinaryConv2D(BinaryLink):
         in_channels: channels of the input, (N, H, W, in_channels) uint8, or float32 of -1 and +1.
         filters: channels of the output.
         kernel, stride, pad: one number or (height, width).
-        border: what padding holds, -1 or +1; for bytes that is 0 or 255.
+        border: what padding holds, -1 or +1, for bytes that is 0 or 255; 0 for float maps.
+        options: ``binarizer`` and ``gain`` of ``BinaryLink``.
 
     Raises:
         NetworkError: for sizes that cannot be, or sums that float32 does not hold exactly.
@@ -76,14 +104,15 @@ class BinaryConv2D(BinaryLink):
         stride: int | Pair = 1,
         pad: int | Pair = 0,
         border: int = -1,
+        **options,
     ) -> None:
         self.geometry = Geometry(pair(kernel), pair(stride), pair(pad) * 2, border)
         fault = window_fault("kernel", self.geometry.kernel, self.geometry.stride, self.geometry.pad)
-        if border not in (-1, 1):
-            fault = f"border must be -1 or +1, got {border}"
+        if border not in (-1, 0, 1):
+            fault = f"border must be -1, 0 or +1, got {border}"
         if fault or min(in_channels, filters) < 1:
             raise NetworkError(f"BinaryConv2D({in_channels}, {filters}): {fault or 'channels must be 1 or more'}")
-        super().__init__((filters, *self.geometry.kernel, in_channels))
+        super().__init__((filters, *self.geometry.kernel, in_channels), **options)
 
     def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1) -> Variable:
         """The sums, or the maximum of each ``pool`` window; windows do not overlap, what is left over is dropped."""
@@ -92,7 +121,7 @@ class BinaryConv2D(BinaryLink):
             raise NetworkError(f"{self._where()}: input must be (N, H, W, {self.W.shape[3]}), got {x.shape}")
         self._check_values(x)
         geometry = self._pooled(x, pair(pool))
-        return functions.BinaryConv2DFunction(geometry).apply((x, self.W))[0]
+        return self._sums(functions.BinaryConv2DFunction(geometry), x)
 
     def _pooled(self, x: Variable, pool: Pair) -> Geometry:
         g = self.geometry
@@ -108,10 +137,11 @@ class BinaryDense(BinaryLink):
     Args:
         in_size: values of one input; maps are taken in the order row, column, channel.
         units: number of sums.
+        options: ``binarizer`` and ``gain`` of ``BinaryLink``.
     """
 
-    def __init__(self, in_size: int, units: int) -> None:
-        super().__init__((units, in_size))
+    def __init__(self, in_size: int, units: int, **options) -> None:
+        super().__init__((units, in_size), **options)
 
     def forward(self, x: Variable | np.ndarray) -> Variable:
         """``x`` is (N, ...) with ``in_size`` values each: uint8, or float32 of -1 and +1."""
@@ -119,7 +149,7 @@ class BinaryDense(BinaryLink):
         if math.prod(x.shape[1:]) != self.taps:
             raise NetworkError(f"{self._where()}: input must be (N, {self.taps}) or a map of that size, got {x.shape}")
         self._check_values(x)
-        return functions.BinaryDenseFunction().apply((x, self.W))[0]
+        return self._sums(functions.BinaryDenseFunction(), x)
 
 
 class BatchNorm(chainer.Link):
@@ -160,11 +190,65 @@ class BatchNorm(chainer.Link):
         self.variance = keep * self.variance + new * function.variance
         return y
 
-    def bits(self, sums: np.ndarray) -> np.ndarray:
-        """Whether each sum, float32 (N, channels) or (N, 1), would become +1 outside of training."""
-        sums = np.broadcast_to(sums, (len(sums), len(self.mean)))
-        scale = self.gamma.array * normalize.inverse_deviation(self.variance, self.eps)
-        return normalize.affine(sums, self.mean, scale, self.beta.array) >= 0
+
+class Shift(chainer.Link):
+    """x - shift, learnable for each channel, right before sign: where a channel switches is learned by itself.
+
+    Source: Liu et al., "ReActNet" (2020), there named RSign.
+
+    Args:
+        channels: size of the last axis.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        with self.init_scope():
+            self.shift = chainer.Parameter(np.zeros(channels, np.float32))
+
+    def forward(self, x: Variable) -> Variable:
+        """Shift float32 (..., channels)."""
+        return functions.ShiftFunction().apply((x, self.shift))[0]
+
+
+class PReLU(chainer.Link):
+    """x, or slope * x where x < 0, with a learnable slope of 0 or more for each channel (``functions.PReLUFunction``).
+
+    Args:
+        channels: size of the last axis.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        with self.init_scope():
+            self.slope = chainer.Parameter(np.full(channels, SLOPE_START, np.float32))
+
+    def forward(self, x: Variable) -> Variable:
+        """Bend float32 (..., channels)."""
+        return functions.PReLUFunction().apply((x, self.slope))[0]
+
+
+class RPReLU(PReLU):
+    """``PReLU`` between two learnable shifts: f(x - u before) - u after.
+
+    Source: Liu et al., "ReActNet" (2020).
+
+    Args:
+        channels: size of the last axis.
+        unit: u, about the deviation of x, so that shifts of sums learn as fast as other parameters.
+    """
+
+    def __init__(self, channels: int, unit: float = 1.0) -> None:
+        super().__init__(channels)
+        self.unit = unit
+        with self.init_scope():
+            self.before = chainer.Parameter(np.zeros(channels, np.float32))
+            self.after = chainer.Parameter(np.zeros(channels, np.float32))
+
+    def forward(self, x: Variable) -> Variable:
+        """Bend float32 (..., channels)."""
+        (h,) = functions.ShiftFunction(self.unit).apply((x, self.before))
+        (h,) = functions.ShiftFunction(self.unit).apply((super().forward(h), self.after))
+        return h
 
 
 class Scores(chainer.Link):

@@ -2,13 +2,12 @@
 
 After each epoch the batch norm statistics are estimated anew, the held-out images are classified as the device
 would, and a checkpoint is written. The chain of the best epoch is what comes out; the test images are looked at
-once, at the end.
+at the end, once with the best epoch and once with the last. Where a run has two stages, the best is one of the second.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,16 +20,14 @@ from ebnn import arch
 from ebnn.bundle import METRICS_FILE, MODEL_FILE
 from ebnn.errors import ConfigError
 from ebnn.files import write_atomic
-from ebnn.train import checkpoint, model
-from ebnn.train.augment import shifted
+from ebnn.train import augment, checkpoint, guard, losses, model, optimizers, stage
 from ebnn.train.compat import chainer
-from ebnn.train.config import Config
+from ebnn.train.config import Config, from_dict
 from ebnn.train.config import read as read_config
 from ebnn.train.data import Dataset
 from ebnn.train.evaluate import accuracy, estimate_statistics
-from ebnn.train.losses import smoothed_cross_entropy
 from ebnn.train.parallel import one_blas_thread
-from ebnn.train.schedule import warm_cosine
+from ebnn.train.schedule import factor
 
 CHECKPOINT = "checkpoint.npz"
 LOG = "log.jsonl"
@@ -79,7 +76,7 @@ def train(data: Dataset, config: Config, folder: str | Path | None = None, repor
     classes = arch.parse(config.arch).classes
     if classes != len(data.labels):
         raise ConfigError(f"architecture {config.arch} has {classes} classes, {data.name} has {len(data.labels)}")
-    chain = model.build(config.arch, data.shape, config.estimator, config.seed)
+    chain = model.build(config, data.shape)
     return fit(chain, data, config, folder, report)
 
 
@@ -95,7 +92,7 @@ def fit(
     Args:
         chain: made with the links of this package; its parameters are changed in place.
         data: images; a fixed part of the training images is held out to select the epoch.
-        config: epochs, rates, seed and so on; ``arch`` and ``estimator`` belong to ``build``.
+        config: epochs, rates, seed and so on; what the chain's layers are belongs to ``build``.
         folder: where config.toml, log.jsonl and the checkpoint go; a checkpoint of the same run in it is
             continued, and gives the same bytes as a run that was not interrupted. None: nothing is written.
         report: is called with each line of the table.
@@ -104,8 +101,8 @@ def fit(
         The chain with the state of the best epoch, the epochs and the metrics.
 
     Raises:
-        ConfigError: when ``folder`` holds another run or files of another program, or cannot be written to, or the
-            loss is no longer finite.
+        ConfigError: when ``folder`` holds another run or files of another program, or cannot be written to, when the
+            chain does not fit the data, or training explodes.
         KeyboardInterrupt: passed on after a line that says how to go on.
     """
     with one_blas_thread():
@@ -121,15 +118,20 @@ class _Run:
         if folder is not None:
             _prepare(folder)
         self.training, self.held_out = data.split()
-        self.optimizer = chainer.optimizers.Adam(alpha=config.lr).setup(chain)
+        guard.check_classes(data, self.training)
+        guard.check_logits(chain, data)
+        self.optimizer = optimizers.setup(chain, config)
+        self.augment = augment.parse(config.augment)
         self.epochs: list[Epoch] = []
         self.best = checkpoint.state_of(chain)
+        self.first_loss: float | None = None
         self.latent = model.binary_links(chain)
         self.steps = max(1, len(self.training) // config.batch)
 
     def complete(self, report: Report) -> Result:
         """Train the epochs that are missing, then measure the best."""
         self._resume(report)
+        self.objective = losses.objective(self.config, self.data, self.folder, report)
         report(HEADING)
         for line in self.epochs:
             report(str(line))
@@ -140,16 +142,23 @@ class _Run:
         except KeyboardInterrupt:
             report(self._how_to_go_on())
             raise
-        last = self.epochs[-1].held_out_accuracy
+        last = {
+            "last_epoch_held_out_accuracy": self.epochs[-1].held_out_accuracy,
+            "last_epoch_test_accuracy": self._test_accuracy(),
+        }
         checkpoint.restore(self.chain, self.best)
-        return Result(self.chain, self.epochs, self._metrics(last))
+        return Result(self.chain, self.epochs, self._metrics() | last)
 
     def _next_epoch(self) -> None:
         start, number = time.perf_counter(), len(self.epochs)
-        loss, right = self._train_epoch(number)
-        estimate_statistics(self.chain, self.data.x_train[self.training[:ESTIMATE_IMAGES]])
-        held_out = accuracy(self.chain, self.data.x_train[self.held_out], self.data.y_train[self.held_out])
-        before = self.epochs[-1].best_accuracy if self.epochs else -1.0
+        first_binary = self.config.first_binary_epoch
+        with stage.at(number / max(1, self.config.epochs - 1), number < first_binary):
+            loss, right = self._train_epoch(number)
+            if self.config.reestimate:
+                estimate_statistics(self.chain, self.data.x_train[self.training[:ESTIMATE_IMAGES]])
+            held_out = accuracy(self.chain, self.data.x_train[self.held_out], self.data.y_train[self.held_out])
+        guard.check_parameters(self.chain, f"in epoch {number + 1}{self._kept()}")
+        before = -1.0 if number in (0, first_binary) else self.epochs[-1].best_accuracy
         if held_out > before:
             self.best = checkpoint.state_of(self.chain)
         rate = self._rate(number * self.steps)
@@ -158,39 +167,48 @@ class _Run:
         self._save()
 
     def _rate(self, step: int) -> float:
+        """The learning rate of a step; each of two stages has its own schedule."""
+        middle, end = (epochs * self.steps for epochs in (self.config.first_binary_epoch, self.config.epochs))
+        start, end = (0, middle) if step < middle else (middle, end)
         warmup = self.config.warmup * self.steps
-        return self.config.lr * warm_cosine(step, warmup, self.config.epochs * self.steps)
+        return self.config.lr * factor(self.config.schedule, step - start, warmup, end - start)
 
     def _train_epoch(self, number: int) -> tuple[float, float]:
         """Mean loss and accuracy over the epoch's batches; every random number is drawn from (seed, epoch)."""
         generator = np.random.default_rng([self.config.seed, number])
         np.random.seed(generator.integers(1 << 32))
         order = generator.permutation(self.training)
-        losses = hits = 0.0
+        copy = number % self.config.copies if self.config.copies else losses.FRESH
+        images = self.data.x_train
+        if copy != losses.FRESH:
+            images = augment.copy_of(images, self.config.augment, self.config.seed, copy)
+        total = hits = 0.0
         for step in _progress(range(self.steps), f"epoch {number + 1}"):
-            chosen = order[step * self.config.batch : (step + 1) * self.config.batch]
-            images = shifted(self.data.x_train[chosen], self.config.shift, generator)
-            self.optimizer.alpha = self._rate(number * self.steps + step)
-            loss, right = self._step(images, self.data.y_train[chosen])
-            self._check_finite(loss, number)
-            losses += loss
+            rows = order[step * self.config.batch : (step + 1) * self.config.batch]
+            batch = self.augment(images[rows], generator) if copy == losses.FRESH else images[rows]
+            optimizers.set_rate(self.optimizer, self._rate(number * self.steps + step))
+            loss, right = self._step(batch, rows, copy)
+            self._check_loss(loss, number)
+            total += loss
             hits += right
-        return losses / self.steps, hits / self.steps
+        return total / self.steps, hits / self.steps
 
-    def _step(self, images: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
-        logits = self.chain(images)
-        loss = smoothed_cross_entropy(logits, classes, self.config.smoothing)
+    def _step(self, images: np.ndarray, rows: np.ndarray, copy: int) -> tuple[float, float]:
+        classes, logits = self.data.y_train[rows], self.chain(images)
+        loss = self.objective(logits, images, classes, (rows, copy))
         self.chain.cleargrads()
         loss.backward()
         self.optimizer.update()
         for link in self.latent:
-            np.clip(link.W.array, -self.config.latent_clip, self.config.latent_clip, out=link.W.array)
+            link.keep_within(self.config.latent_clip)
         return loss.item(), float((logits.array.argmax(axis=1) == classes).mean())
 
-    def _check_finite(self, loss: float, number: int) -> None:
-        if not math.isfinite(loss):
+    def _check_loss(self, loss: float, number: int) -> None:
+        self.first_loss = loss if self.first_loss is None else self.first_loss
+        if not loss < guard.EXPLODED * max(1.0, self.first_loss):  # true for NaN too
+            rate = self._rate(number * self.steps)
             raise ConfigError(
-                f"the loss became {loss} in epoch {number + 1} at learning rate {self.optimizer.alpha:.3g}: "
+                f"the loss became {loss:.4g} in epoch {number + 1} at learning rate {rate:.3g}: "
                 f"take a lower lr than {self.config.lr:g}{self._kept()}"
             )
 
@@ -227,6 +245,8 @@ class _Run:
         if path is None or not path.exists():
             return
         parts, facts = checkpoint.load(path)
+        # Fields that came after the checkpoint have their defaults.
+        facts["run"]["config"] = asdict(from_dict(facts["run"]["config"], str(path)))
         for key, mine in self._identity().items():
             if facts["run"][key] != mine:
                 difference = _difference(facts["run"][key], mine, key)
@@ -240,10 +260,15 @@ class _Run:
         _check_moments(self.chain, parts["optimizer"], path)
         self.best = parts["best"]
         self.epochs = [_epoch(line, path) for line in facts["epochs"]]
+        self.first_loss = self.epochs[0].loss if self.epochs else None
         report(f"going on after epoch {len(self.epochs)} of {path}")
 
-    def _metrics(self, last: float) -> dict:
-        best = max(self.epochs, key=lambda line: (line.held_out_accuracy, -line.epoch))
+    def _test_accuracy(self) -> float:
+        return accuracy(self.chain, self.data.x_test, self.data.y_test)
+
+    def _metrics(self) -> dict:
+        candidates = self.epochs[self.config.first_binary_epoch :]
+        best = max(candidates, key=lambda line: (line.held_out_accuracy, -line.epoch))
         return {
             "dataset": self.data.name,
             "dataset_sha256": self.data.sha256,
@@ -252,8 +277,7 @@ class _Run:
             "test_images": len(self.data.x_test),
             "selected_epoch": best.epoch,
             "held_out_accuracy": best.held_out_accuracy,
-            "last_epoch_held_out_accuracy": last,
-            "test_accuracy": accuracy(self.chain, self.data.x_test, self.data.y_test),
+            "test_accuracy": self._test_accuracy(),
             "train_seconds": sum(line.seconds for line in self.epochs),
         }
 

@@ -2,9 +2,17 @@
 
 What can be exported, in this order, any number of times, and a dense layer with Scores at the end:
 
-    BinaryConv2D -> [max_pool] -> BatchNorm -> sign -> [max_pool ...]
-    BinaryDense                -> BatchNorm -> sign
+    BinaryConv2D -> ... -> sign -> [max_pool ...]
+    BinaryDense  -> ... -> sign
     BinaryDense -> Scores
+
+The dots are any of BatchNorm, Shift, PReLU and RPReLU, and after a convolution one max_pool among them. Each never
+falls or never rises with what it reads, channel by channel, so all together switch a bit at one threshold. It is found
+by evaluating them, so it does not matter how they round.
+
+A pool takes the largest value. With f before the pool and sign's g after it, bit = g(max f(s)): where f rises that is
+g(f(max s)), where it falls g(f(min s)) = g(f(-max(-s))), and then the weights are negated. Where the whole falls with
+the sum that is left, the bit is inverted after the pool.
 """
 
 from __future__ import annotations
@@ -19,13 +27,14 @@ from ebnn import fold
 from ebnn.errors import ExportError
 from ebnn.geometry import MAX_BYTE, Geometry, Shape, Value
 from ebnn.network import Network, Node
+from ebnn.train import checkpoint
 from ebnn.train.compat import chainer
 from ebnn.train.evaluate import batches
 from ebnn.train.functions import ScoresFunction
 from ebnn.train.trace import Call, calls, run
 
 ORDERS = (
-    "ebnn exports BinaryConv2D - [max_pool] - BatchNorm - sign - [max_pool], BinaryDense - BatchNorm - sign, "
+    "ebnn exports BinaryConv2D or BinaryDense, then any of BatchNorm, Shift, PReLU, RPReLU and max_pool, then sign, "
     "and at the end BinaryDense - Scores"
 )
 SUM_STEP = 2  # neighbouring sums of -1 and +1, or of the odd numbers 2 x - 255
@@ -67,8 +76,10 @@ class _Group:
     """Calls that become one node: a linear one with what follows up to sign or scores, or a pool alone."""
 
     linear: Call | None
-    pool: Call | None
-    end: Call | None  # BatchNorm or Scores
+    before: tuple[Call, ...] = ()  # monotone functions and sign before the pool
+    pool: Call | None = None
+    after: tuple[Call, ...] = ()  # those after it
+    scores: Call | None = None
 
     @property
     def input_shape(self) -> Shape:
@@ -80,12 +91,12 @@ def _groups(found: list[Call]) -> list[_Group]:
     while rest:
         first = rest.pop(0)
         if first.kind == "pool" and groups:
-            groups.append(_Group(None, first, None))
+            groups.append(_Group(None, pool=first))
         elif first.kind in ("conv", "dense"):
             groups.append(_take_group(first, rest))
         else:
             raise _refusal(first)
-    if not groups or groups[-1].end is None or groups[-1].end.kind != "scores":
+    if not groups or groups[-1].scores is None:
         raise ExportError(f"{found[-1].where}: a chain must end with BinaryDense and Scores; {ORDERS}")
     return groups
 
@@ -104,19 +115,51 @@ def _without_reshapes(found: list[Call]) -> list[Call]:
 
 
 def _take_group(linear: Call, rest: list[Call]) -> _Group:
-    pool = rest.pop(0) if rest and rest[0].kind == "pool" and linear.kind == "conv" else None
+    steps = _take(rest, "monotone", "pool")
+    last = steps[-1] if steps else linear
     if not rest:
-        raise ExportError(f"{linear.where}: nothing follows it; {ORDERS}")
-    end = rest.pop(0)
-    if end.kind == "scores" and linear.kind == "dense":
+        raise ExportError(f"{last.where}: {'sign must follow it' if steps else 'nothing follows it'}; {ORDERS}")
+    if rest[0].kind == "scores" and linear.kind == "dense" and not steps:
+        scores = rest.pop(0)
         if rest:
             raise _refusal(rest[0])
-        return _Group(linear, None, end)
-    if end.kind != "normalize":
-        raise _refusal(end)
-    if not rest or rest.pop(0).kind != "sign":
-        raise ExportError(f"{end.where}: sign must follow it; {ORDERS}")
-    return _Group(linear, pool, end)
+        return _Group(linear, scores=scores)
+    if rest[0].kind != "sign":
+        raise ExportError(f"{last.where}: sign must follow it; {ORDERS}") if steps else _refusal(rest[0])
+    steps.append(rest.pop(0))
+    if rest and rest[0].kind == "pool" and not _has_pool(linear, steps):
+        steps.append(rest.pop(0))  # the node of the convolution does it on the way
+    return _split(linear, steps)
+
+
+def _take(rest: list[Call], *kinds: str) -> list[Call]:
+    taken = []
+    while rest and rest[0].kind in kinds:
+        taken.append(rest.pop(0))
+    return taken
+
+
+def _has_pool(linear: Call, steps: list[Call]) -> bool:
+    """Whether one more pool is not the group's own; a dense layer has none."""
+    return linear.kind == "dense" or linear.function.geometry.pools or any(call.kind == "pool" for call in steps)
+
+
+def _split(linear: Call, steps: list[Call]) -> _Group:
+    """A group whose functions stand before or after the pool, the convolution's own or the one among ``steps``."""
+    pools = [index for index, call in enumerate(steps) if call.kind == "pool"]
+    if linear.kind == "conv" and linear.function.geometry.pools:
+        if pools:
+            raise _second_pool(steps[pools[0]])
+        return _Group(linear, after=tuple(steps))
+    if not pools:
+        return _Group(linear, before=tuple(steps))
+    if len(pools) > 1:
+        raise _second_pool(steps[pools[1]])
+    return _Group(linear, tuple(steps[: pools[0]]), steps[pools[0]], tuple(steps[pools[0] + 1 :]))
+
+
+def _second_pool(call: Call) -> ExportError:
+    return ExportError(f"{call.where}: the convolution before it has a pool already; use one of the two")
 
 
 def _refusal(call: Call) -> ExportError:
@@ -130,7 +173,7 @@ def _node(group: _Group, source: int, dtype: str) -> Node:
     if group.linear is None:
         return Node("pool_or", (source,), geometry, name=f"pool{source}")
     kind = group.linear.kind + ("_u8" if dtype == "u8" else "")
-    if group.end.kind == "scores":
+    if group.scores is not None:
         return Node(f"{kind}_scores", (source,), geometry, name=group.linear.path, **_score_params(group, dtype))
     params = _bit_params(group, geometry, dtype)
     return Node(f"{kind}_bits", (source,), geometry, name=group.linear.path, **params)
@@ -142,16 +185,17 @@ def _geometry(group: _Group) -> Geometry:
     base = Geometry() if group.linear is None else group.linear.function.geometry
     if group.pool is None:
         return base
-    if base.pools:
-        raise ExportError(f"{group.pool.where}: the convolution before it has a pool already; use one of the two")
     window, stride, pad = group.pool.function.windows
     return replace(base, pool=window, pool_stride=stride, pool_pad=pad * 2)
 
 
 def _weights(group: _Group) -> np.ndarray:
     """int8 (filters, kernel height, kernel width, channels)."""
-    signs = group.linear.link.signs
-    if group.linear.kind == "conv":
+    linear = group.linear
+    if not linear.link.is_binary:
+        raise ExportError(f"{linear.where}: its weights are floats: a float network cannot be exported")
+    signs = linear.link.signs
+    if linear.kind == "conv":
         return signs
     shape = group.input_shape if len(group.input_shape) == 3 else (1, 1, signs.shape[1])
     return signs.reshape(len(signs), *shape)
@@ -164,25 +208,41 @@ def _sums(weights: np.ndarray) -> np.ndarray:
 
 def _bit_params(group: _Group, geometry: Geometry, dtype: str) -> dict:
     """Weights, thresholds and flips of a node that outputs bits."""
-    weights, norm, largest = _weights(group), group.end.link, MAX_BYTE if dtype == "u8" else 1
-    _check_finite(group.end)
+    weights, largest = _weights(group), MAX_BYTE if dtype == "u8" else 1
+    for call in (*group.before, *group.after):
+        _check_finite(call)
     reach = largest * weights[0].size
-    thresholds, rising = fold.threshold(norm.bits, -reach, reach, SUM_STEP)
-    flips = None
-    if geometry.pools:
-        # The maximum of the pool does not commute with a negated weight row, so the bit is inverted after it.
-        flips = ~rising
-    else:
-        weights = np.where(rising[:, None, None, None], weights, -weights)
-        thresholds = np.where(rising, thresholds, fold.negate(thresholds))
+
+    def bits(sums: np.ndarray) -> np.ndarray:
+        spread = np.ascontiguousarray(np.broadcast_to(sums, (1, len(weights))))
+        return _evaluate((*group.before, *group.after), spread) >= 0
+
+    thresholds, rising = fold.threshold(bits, -reach, reach, SUM_STEP)
+    # Without a pool a filter that falls is negated, with one that falls before it.
+    negated = _falls(group.before, reach, len(weights)) if geometry.pools else ~rising
+    weights = np.where(negated[:, None, None, None], -weights, weights)
+    thresholds = np.where(negated, fold.negate(thresholds), thresholds)
     if dtype == "u8":
         thresholds = fold.byte_thresholds(thresholds, _sums(weights))
-    return {"weights": weights, "thresholds": thresholds, "flips": flips}
+    return {"weights": weights, "thresholds": thresholds, "flips": rising == negated}
+
+
+def _evaluate(calls_: Sequence[Call], values: np.ndarray) -> np.ndarray:
+    """What the trainer's functions, one after the other, make of float32 (N, channels)."""
+    for call in calls_:
+        values = call.again(values)
+    return values
+
+
+def _falls(before: Sequence[Call], reach: int, channels: int) -> np.ndarray:
+    """bool (channels,): whether the functions before a pool make less of a larger sum."""
+    least, largest = (_evaluate(before, np.full((1, channels), end, np.float32))[0] for end in (-reach, reach))
+    return largest < least
 
 
 def _score_params(group: _Group, dtype: str) -> dict:
     """Weights and offsets of the last node."""
-    weights, offsets = _weights(group), group.end.link.offsets.astype(np.int64)
+    weights, offsets = _weights(group), group.scores.link.offsets.astype(np.int64)
     if dtype == "u8":
         # 2 acc - 255 sum(w) + B is odd for all classes or for none: halving it keeps their order.
         offsets = (offsets - MAX_BYTE * _sums(weights)) // 2
@@ -190,10 +250,8 @@ def _score_params(group: _Group, dtype: str) -> dict:
 
 
 def _check_finite(call: Call) -> None:
-    link = call.link
-    for name in ("gamma", "beta", "mean", "variance"):
-        values = getattr(link, name)
-        if not np.isfinite(getattr(values, "array", values)).all():
+    for name, values in checkpoint.state_of(call.link).items() if call.link else ():
+        if not np.isfinite(values).all():
             raise ExportError(f"{call.where}: its {name} is not finite, so it has no threshold")
 
 

@@ -164,7 +164,7 @@ def _load(folder: Path) -> tuple[chainer.Chain, dict]:
     config = from_dict(facts["run"]["config"], str(path))
     if not config.arch:
         raise ConfigError(f"{path}: is of a chain of your own: export it where it is defined, with ebnn.export")
-    chain = model.build(config.arch, tuple(facts["shape"]), config.estimator, config.seed)
+    chain = model.build(config, tuple(facts["shape"]))
     checkpoint.restore(chain, parts["best"], path)
     return chain, facts
 

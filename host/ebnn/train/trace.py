@@ -9,13 +9,18 @@ import numpy as np
 from ebnn.errors import ExportError
 from ebnn.geometry import Shape
 from ebnn.train import functions
+from ebnn.train.arrays import Array
 from ebnn.train.compat import chainer
+from ebnn.train.weights import WeightFunction
 
 KINDS = {
     functions.BinaryConv2DFunction: "conv",
     functions.BinaryDenseFunction: "dense",
     functions.MaxPoolFunction: "pool",
-    functions.FixedBatchNormFunction: "normalize",
+    functions.GainFunction: "monotone",
+    functions.PReLUFunction: "monotone",
+    functions.ShiftFunction: "monotone",
+    functions.FixedBatchNormFunction: "monotone",
     functions.SignFunction: "sign",
     functions.ScoresFunction: "scores",
 }
@@ -26,6 +31,7 @@ class Call:
     """One function of the chain: its ``kind``, the node of the graph, its link, and the form of what it reads.
 
     ``where`` names it for a person: the link's path and class, or the function's name and the link before it.
+    A monotone one never falls or never rises with what it reads, channel by channel.
     """
 
     kind: str
@@ -34,6 +40,11 @@ class Call:
     path: str
     where: str
     input_shape: Shape
+
+    def again(self, x: Array) -> Array:
+        """What the function makes of other data, float32 (N, channels), with the parameters that it has read."""
+        parameters = [variable.get_variable().array for variable in self.function.inputs[1:]]
+        return self.function.forward((x, *parameters))[0]
 
 
 def run(chain: chainer.Chain, x: np.ndarray) -> chainer.Variable:
@@ -74,7 +85,9 @@ def _owners(chain: chainer.Chain) -> dict[int, tuple[str, chainer.Link]]:
 def _inputs(node: chainer.FunctionNode, owners: dict) -> tuple[list, list]:
     data, links = [], []
     for variable in node.inputs:
-        owner = owners.get(id(variable.get_variable_or_none()))
+        binarizer = variable.creator_node
+        latent = binarizer.inputs[0] if isinstance(binarizer, WeightFunction) else variable
+        owner = owners.get(id(latent.get_variable_or_none()))
         if owner:
             links.append(owner)
         else:
