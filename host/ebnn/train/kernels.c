@@ -113,11 +113,14 @@ static void take_image(const frame_t *f, const conv_t *c, const void *x, size_t 
     }
 }
 
-// Where the kernel at a position of a window begins in the image.
-static inline size_t origin(const frame_t *f, const conv_t *c, int y, int x, int phase) {
-    int row = (y * c->pool_h + phase / c->pool_w) * c->stride_h,
-        column = (x * c->pool_w + phase % c->pool_w) * c->stride_w;
+// Where the kernel at the first window of a row begins in the image; the next windows are ``step`` floats apart.
+static inline size_t origin(const frame_t *f, const conv_t *c, int y, int phase) {
+    int row = (y * c->pool_h + phase / c->pool_w) * c->stride_h, column = phase % c->pool_w * c->stride_w;
     return (size_t)row * f->row + (size_t)column * c->channels;
+}
+
+static inline int step(const conv_t *c) {
+    return c->pool_w * c->stride_w * c->channels;
 }
 
 // Copies whole vectors and writes over the end of each row: the next one comes there, in the end that of the next position. What
@@ -141,8 +144,9 @@ static void unfold(const frame_t *f, const conv_t *c, int first, int rows, int s
     int kernel_rows = slice_rows(f, c, slice);
     for (int phase = 0; phase < f->phases; phase++) {
         for (int y = first; y < first + rows; y++) {
-            for (int x = 0; x < c->out_w; x++, to += f->stride) {
-                unfold_one(f, kernel_rows, image + origin(f, c, y, x, phase), to);
+            const float *from = image + origin(f, c, y, phase);
+            for (int x = 0; x < c->out_w; x++, to += f->stride, from += step(c)) {
+                unfold_one(f, kernel_rows, from, to);
             }
         }
     }
@@ -280,9 +284,9 @@ static void bit_sums(const frame_t *f, const bits_t *b, const conv_t *c, int fir
     int waiting = 0;
     for (int phase = 0; phase < f->phases; phase++) {
         for (int y = first; y < first + rows; y++) {
-            for (int x = 0; x < c->out_w; x++) {
-                size_t pixel = origin(f, c, y, x, phase) / c->channels;
-                at[waiting++] = b->image + pixel * b->words;
+            const uint32_t *from = b->image + origin(f, c, y, phase) / c->channels * b->words;
+            for (int x = 0; x < c->out_w; x++, from += c->pool_w * c->stride_w * b->words) {
+                at[waiting++] = from;
                 int last = phase == f->phases - 1 && y == first + rows - 1 && x == c->out_w - 1;
                 if (waiting < 8 && !last) {
                     continue;
@@ -511,8 +515,9 @@ static void fold_back(const frame_t *f, const conv_t *c, int first, int rows, in
     image += (size_t)slice * f->slice * f->row;
     for (int phase = 0; phase < f->phases; phase++) {
         for (int y = first; y < first + rows; y++) {
-            for (int x = 0; x < c->out_w; x++, columns += f->stride) {
-                float *to = image + origin(f, c, y, x, phase);
+            float *corner = image + origin(f, c, y, phase);
+            for (int x = 0; x < c->out_w; x++, columns += f->stride, corner += step(c)) {
+                float *to = corner;
                 const float *from = columns;
                 for (int ky = 0; ky < kernel_rows; ky++, to += f->row, from += f->run) {
                     int i = 0;
