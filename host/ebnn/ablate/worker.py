@@ -1,0 +1,124 @@
+"""``python -m ebnn.ablate.worker``: a process that trains one run after another for ``ebnn.ablate.runner``.
+
+It reads a task as a line of JSON and answers with lines of JSON: ``{"epoch": N}`` when N epochs are trained (0 or
+more at the begin), ``{"done": metrics}`` or ``{"failed": sentence}`` at the end. It ends with its input. The test
+images are gone before anything is trained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ebnn.bundle import MODEL_FILE, build_model, write_metrics
+from ebnn.errors import EbnnError, ExportError
+from ebnn.files import write_atomic
+from ebnn.sim import Simulator
+from ebnn.train import data
+from ebnn.train.config import from_dict
+from ebnn.train.loop import LOG, Result, train
+from ebnn.train.lower import lower, predict_scores
+from ebnn.train.runs import read_log
+
+COMPARED = 256  # held-out images that the integers classify, too
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(data.Dataset):
+    """A data set without its test images: a blank one stands there. ``images`` are trained on; 0: all.
+
+    The held-out images stay the same however many are trained on.
+    """
+
+    images: int = 0
+
+    def split(self) -> tuple[np.ndarray, np.ndarray]:
+        """As ``Dataset.split``, with the first ``images`` of the training part."""
+        training, held_out = super().split()
+        return training[: self.images or None], held_out
+
+
+def without_test(whole: data.Dataset, images: int) -> Trained:
+    """The part of a data set that a study may see."""
+    values = {part.name: getattr(whole, part.name) for part in dataclasses.fields(data.Dataset)}
+    blank = {"x_test": np.zeros_like(whole.x_test[:1]), "y_test": np.zeros_like(whole.y_test[:1])}
+    return Trained(**{**values, **blank, "images": images})
+
+
+@lru_cache(maxsize=1)
+def _load(source: str, data_dir: str | None, images: int) -> Trained:
+    return without_test(data.load(source, data_dir), images)
+
+
+def perform(task: dict, say: Callable[[dict], None]) -> dict:
+    """Train a task's run, or go on with it, and write model and metrics into its folder; returns the metrics.
+
+    Args:
+        task: ``data``, ``data_dir``, ``images``, ``folder`` and ``values`` (of the configuration).
+        say: is called with ``{"epoch": N}``.
+
+    Raises:
+        EbnnError: what training and export raise.
+    """
+    folder, config = Path(task["folder"]), from_dict(task["values"], task["folder"])
+    dataset = _load(task["data"], task["data_dir"], task["images"])
+
+    def report(_: str) -> None:
+        say({"epoch": len(read_log(folder)) if (folder / LOG).exists() else 0})
+
+    result = train(dataset, config, folder, report)
+    metrics = {name: value for name, value in result.metrics.items() if "test" not in name}
+    if config.is_binary:
+        metrics |= _export(result, dataset, folder)
+    write_metrics(metrics, folder)
+    return metrics
+
+
+def _export(result: Result, dataset: Trained, folder: Path) -> dict:
+    """Write the model; says what it takes. Its integers must give the trainer's scores on some held-out images."""
+    _, held_out = dataset.split()
+    images = dataset.x_train[held_out[:COMPARED]]
+    network = lower(result.chain, images[:1])
+    if (Simulator(network).run(images) != predict_scores(result.chain, images)).any():
+        raise ExportError(f"{folder}: integers and trainer give different scores: please report this")
+    blob = build_model(network)
+    write_atomic(folder / MODEL_FILE, blob)
+    return {"model_bytes": len(blob)}
+
+
+def main() -> int:
+    """Perform tasks until the input ends; a run that fails does not end it."""
+    say = _answer()
+    try:
+        for line in sys.stdin:
+            try:
+                say({"done": perform(json.loads(line), say)})
+            except EbnnError as error:
+                say({"failed": str(error)})
+    except (KeyboardInterrupt, BrokenPipeError):  # the runner tells the person, or is gone
+        return 130
+    return 0
+
+
+def _answer() -> Callable[[dict], None]:
+    """What writes answers to the output that the runner reads; prints of others go to the errors' file."""
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(answer: dict) -> None:
+        pipe.write(json.dumps(answer) + "\n")
+        pipe.flush()
+
+    return say
+
+
+if __name__ == "__main__":
+    sys.exit(main())
