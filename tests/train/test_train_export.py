@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from adversarial import images, make_adversarial
 
 import ebnn
 from ebnn.bundle import build_model
@@ -41,29 +42,6 @@ F = chainer.functions
 
 def silent(line: str) -> None:
     pass
-
-
-def images(shape: tuple[int, int, int], count: int = 40) -> np.ndarray:
-    """Random images, then the extreme ones."""
-    x = np.random.default_rng(5).integers(0, 256, (count, *shape), dtype=np.uint8)
-    x[0], x[1] = 0, 255
-    return x
-
-
-def make_adversarial(chain: chainer.Chain, x: np.ndarray, seed: int) -> None:
-    """Batch norms with every sign of gamma, ties, tiny and huge variances, far offsets."""
-    generator = np.random.default_rng(seed)
-    for _ in range(3):
-        chain(x)
-    for link in (link for link in chain.links() if isinstance(link, BatchNorm)):
-        count = len(link.mean)
-        link.gamma.array[...] = generator.choice(np.float32([-1, -1e-6, 0, 1e-6, 1, 7]), count)
-        link.beta.array[...] = generator.choice(np.float32([-1e3, -1, -0.0, 0, 1, 1e3]), count)
-        # Means that are reachable sums put many sums on the switch itself; tiny variances make it steep.
-        link.mean[...] = np.rint(link.mean / 2) * 2 + generator.integers(-1, 2, count)
-        link.variance[...] *= generator.choice(np.float32([0, 1e-12, 1, 1e12]), count)
-    head = next(link for link in chain.links() if isinstance(link, Scores))
-    head.bias.array[...] = generator.standard_normal(len(head.bias)) * 5
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebnn.cli.models import add_data_options, add_fit_option, add_prepare_option, add_sure_option, chosen_fit
 from ebnn.errors import ConfigError, EbnnError
 from ebnn.files import repo_root
 
+if TYPE_CHECKING:
+    from ebnn.train.config import Config
+
+DEFAULT_DATASET = "mnist"
 NAMED = ("arch", "epochs", "batch", "lr", "seed")
 
 
@@ -23,40 +30,72 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
         "MNIST. A run that was stopped goes on when the same command is given again.",
     )
     add_data_options(train)
+    train.set_defaults(dataset=None)
     train.add_argument("--arch", help="architecture, for example 16c3-p2-32c3-p2-10 (default: the data set's)")
     train.add_argument("--epochs", type=int, help="passes over the training images")
     train.add_argument("--batch", type=int, help="images a step")
     train.add_argument("--lr", type=float, help="highest learning rate")
     train.add_argument("--seed", type=int, help="of weights, order and augmentation")
-    train.add_argument("--config", type=Path, help="start from this config.toml")
+    train.add_argument("--config", type=Path, help="start from this config.toml, which may name the data set")
     train.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other field of the configuration"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other field of config.toml"
     )
     add_fit_option(train)
     add_prepare_option(train)
     add_sure_option(train, "; 0: no margin")
+    train.add_argument(
+        "--twin", action="store_true", help="then train the same network with floats, to compare with (OUT/twin)"
+    )
     train.add_argument("--out", type=Path, help="output folder (default: build/train/DATASET, in a checkout its own)")
+    train.add_argument(
+        "--distributed", action="store_true", help="by the processes that `mpiexec -n 2 ebnn train ...` starts"
+    )
     train.add_argument("--json", action="store_true", help="print the metrics as JSON at the end")
     train.set_defaults(run=run_train)
 
 
 def run_train(options: argparse.Namespace) -> None:
     """ebnn train."""
-    from ebnn.train import data
+    from ebnn.train import distributed
+
+    if not options.distributed:
+        distributed.check_alone()
+        return _train(options, _to_stderr if options.json else print)
+    with distributed.joined() as team:
+        say = (_to_stderr if options.json else print) if team.first else _to_nobody
+        say("1 process: mpiexec -n 2 ebnn train ... starts two" if team.size == 1 else f"{team.size} processes")
+        _train(options, say)
+
+
+def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+    from ebnn.train import config, data, distributed, recipes
     from ebnn.train.runs import Wish, train_and_export
 
-    dataset = data.load(options.dataset, options.data_dir)
+    base = config.read(options.config) if options.config else None
+    source = options.dataset or (base.dataset if base else "") or DEFAULT_DATASET
+    dataset = data.load(source, options.data_dir)
+    chosen = make_config(options, base or recipes.default(dataset)).replace(dataset=source)
     folder = options.out or train_folder() / dataset.name
-    say = _to_stderr if options.json else print
     if dataset.note:
         say(dataset.note)
-    wish = Wish(chosen_fit(options), options.prepare, options.sure)
-    metrics = train_and_export(dataset, make_config(options, dataset), folder, say, wish)
+    wish = Wish(chosen_fit(options), options.prepare, options.sure, options.twin)
+    metrics = train_and_export(dataset, chosen, folder, say, wish)
+    if not distributed.team().first:
+        return
     if options.json:
         print(json.dumps(metrics))
     else:
         print(f"{100 * metrics['test_accuracy']:.2f} % on {metrics['test_images']} test images")
-        print(f"model of {metrics['model_bytes']} bytes in {folder}; next: ebnn info {folder}")
+        for who in ("float_twin", "teacher"):
+            if f"{who}_test_accuracy" in metrics:
+                print(f"{100 * metrics[f'{who}_test_accuracy']:.2f} % of them by its {who.replace('_', ' ')}")
+        print(_what_came_out(metrics, folder))
+
+
+def _what_came_out(metrics: dict, folder: Path) -> str:
+    if "model_bytes" in metrics:
+        return f"model of {metrics['model_bytes']} bytes in {folder}; next: ebnn info {folder}"
+    return f"floats, which no device runs, in {folder}; next: ebnn train --set teacher={folder} --set distill=0.5"
 
 
 def train_folder() -> Path:
@@ -71,23 +110,27 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def make_config(options: argparse.Namespace, dataset):
-    """The effective configuration: the data set's default or --config, changed by the options."""
-    from ebnn.train import config, recipes
+def _to_nobody(line: str) -> None:
+    pass
 
-    base = config.read(options.config) if options.config else recipes.default(dataset)
+
+def make_config(options: argparse.Namespace, base: Config) -> Config:
+    """The effective configuration: ``base``, changed by the options."""
+    from ebnn.train import config
+
+    values = asdict(base)
     changes = {name: getattr(options, name) for name in NAMED if getattr(options, name) is not None}
-    changes |= dict(_assignment(text) for text in options.set)
-    try:
-        return base.replace(**changes)
-    except TypeError as error:
-        raise ConfigError(f"--set: {error}") from None
+    changes |= dict(_assignment(text, values) for text in options.set)
+    return config.from_dict(values | changes, "the configuration")
 
 
-def _assignment(text: str) -> tuple[str, object]:
+def _assignment(text: str, values: dict) -> tuple[str, object]:
+    """NAME=VALUE; the value is a text where the field of that name is one."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: write NAME=VALUE")
+    if isinstance(values.get(name), str):
+        return name, value
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

@@ -27,6 +27,7 @@ class Config:
     """A training run.
 
     Args:
+        dataset: what is trained on (``ebnn.train.data``), a path as seen from the working directory; empty: not said.
         arch: architecture (``ebnn.arch``); empty for a chain of the person's own.
         epochs: passes over the training images.
         batch: images a step.
@@ -60,6 +61,7 @@ class Config:
         ConfigError: naming the field that is out of range, or two that contradict each other.
     """
 
+    dataset: str = ""
     arch: str = ""
     epochs: int = 20
     batch: int = 128
@@ -191,8 +193,8 @@ def _renamed(values: dict) -> dict:
     """Values of an earlier version: ``shift = N`` is ``augment = "shiftN"`` today."""
     values = dict(values)
     shift = values.pop("shift", 0)
-    if shift:
-        values.setdefault("augment", f"shift{shift}")
+    if shift and not values.get("augment"):
+        values["augment"] = f"shift{shift}"
     return values
 
 

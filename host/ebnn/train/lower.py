@@ -52,11 +52,19 @@ def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Ne
         ExportError: naming the link or the function that has no integer form.
     """
     dtype = _input_dtype(x)
-    groups = _groups(calls(chain, x[:1]))
+    found = calls(chain, x[:1])
+    _check_binary(found)
+    groups = _groups(found)
     nodes: list[Node] = []
     for group in groups:
         nodes.append(_node(group, len(nodes), dtype if not nodes else "bits"))
     return Network(Value(0, tuple(x.shape[1:]), dtype), tuple(nodes), tuple(labels))
+
+
+def _check_binary(found: Sequence[Call]) -> None:
+    for call in found:
+        if call.kind in ("conv", "dense") and not call.link.is_binary:
+            raise ExportError(f"{call.where}: its weights are floats: a float network cannot be exported")
 
 
 def _input_dtype(x: np.ndarray) -> str:
@@ -191,11 +199,8 @@ def _geometry(group: _Group) -> Geometry:
 
 def _weights(group: _Group) -> np.ndarray:
     """int8 (filters, kernel height, kernel width, channels)."""
-    linear = group.linear
-    if not linear.link.is_binary:
-        raise ExportError(f"{linear.where}: its weights are floats: a float network cannot be exported")
-    signs = linear.link.signs
-    if linear.kind == "conv":
+    signs = group.linear.link.signs
+    if group.linear.kind == "conv":
         return signs
     shape = group.input_shape if len(group.input_shape) == 3 else (1, 1, signs.shape[1])
     return signs.reshape(len(signs), *shape)

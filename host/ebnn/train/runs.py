@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, build_model, read_metrics, write_bundle
+from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, build_model, read_metrics, write_bundle, write_metrics
 from ebnn.calibrate import DEFAULT_SURE, Sureness, find_margin, measure
 from ebnn.errors import ConfigError, ExportError
 from ebnn.format import Use
@@ -17,12 +17,13 @@ from ebnn.network import Network
 from ebnn.plan import Fit
 from ebnn.prepare import Preparation, parse
 from ebnn.sim import Simulator
-from ebnn.train import checkpoint, model
+from ebnn.train import checkpoint, distributed, model
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config, from_dict
 from ebnn.train.data import Dataset
 from ebnn.train.loop import CHECKPOINT, LOG, Report, train
 from ebnn.train.lower import lower
+from ebnn.train.teacher import TWIN_METRICS, train_twin
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Wish:
         fit: the device's memory for speed (``ebnn.plan.make_plan``).
         preparation: is recorded: how pictures became the images of the data set. None: as the data set says.
         sure: share of right ones that the sure answers should reach on the held-out images; 0: no margin is calibrated.
+        twin: whether the float twin is trained too; its accuracy then stands in the metrics, and stays there.
     """
 
     fit: Fit = DEFAULT_FIT
     preparation: Preparation | None = None
     sure: float = DEFAULT_SURE
+    twin: bool = False
 
 
 DEFAULT_WISH = Wish()
@@ -49,7 +52,8 @@ def train_and_export(
     """Train ``config.arch`` on ``data`` (or go on, or find it finished) and export the best epoch into ``folder``.
 
     The integers have the last word: simulated, they must put as many test images into their class as the trainer.
-    They also say from which margin on an answer is sure.
+    They also say from which margin on an answer is sure. A float network (``Config.is_binary``) has no integers: its
+    metrics are all that is written.
 
     Returns:
         The metrics as in metrics.json; accuracies from 0 to 1.
@@ -59,13 +63,20 @@ def train_and_export(
         ExportError: when trainer and integers disagree.
     """
     preparation = _preparation(data, wish)
+    if not distributed.team().first:
+        return _beside_the_first(data, config, report, wish)
     result = train(data, config, folder, report)
+    if not config.is_binary:
+        report("a float network (weights float or features relu): there is no model to export")
+        write_metrics(result.metrics, Path(folder))
+        return result.metrics
     network = lower(result.chain, data.x_test[:1], _telling(data.labels))
     accuracy = float((Simulator(network).run(data.x_test).argmax(axis=1) == data.y_test).mean())
     if accuracy != result.metrics["test_accuracy"]:
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
         raise ExportError(f"{folder}: {reached}: please report this")
     metrics = result.metrics | {"model_bytes": len(build_model(network, wish.fit))}
+    metrics |= train_twin(data, config, folder, report) if wish.twin else _twin_metrics(folder)
     if preparation is not None:
         metrics |= {"prepare": str(preparation)}
     if wish.sure:
@@ -75,6 +86,20 @@ def train_and_export(
     use = Use(metrics.get("margin", 0), preparation)
     write_bundle(network, folder, metrics, config.to_toml(), wish.fit, use)
     return metrics
+
+
+def _beside_the_first(data: Dataset, config: Config, report: Report, wish: Wish) -> dict:
+    """What another process than the first one does: its share of every training. It writes nothing."""
+    result = train(data, config, None, report)
+    if wish.twin and config.is_binary:
+        train_twin(data, config, None, report)
+    return result.metrics
+
+
+def _twin_metrics(folder: Path) -> dict:
+    """What an earlier export into the run's folder says of the float twin."""
+    measured = read_metrics(folder / METRICS_FILE) or {}
+    return {name: value for name, value in measured.items() if name.startswith(TWIN_METRICS)}
 
 
 def _preparation(data: Dataset, wish: Wish) -> Preparation | None:
