@@ -15,7 +15,6 @@ import pytest
 
 from ebnn.errors import ConfigError, DataError
 from ebnn.train import BatchNorm, Config, build, chainer, checkpoint, config, data, fit, loop, recipes, train
-from ebnn.train.augment import shifted
 from ebnn.train.evaluate import accuracy, estimate_statistics
 from ebnn.train.schedule import factor
 
@@ -302,16 +301,6 @@ def test_every_form_of_image_has_a_recipe(shape: tuple[int, int, int]) -> None:
     x = generator.integers(0, 256, (20, *shape), dtype=np.uint8)
     chosen = recipes.default(data.Dataset("mine", x, y, x, y, ("a", "b", "c", "d")))
     assert build(chosen.arch, shape)(x).shape == (20, 4)
-
-
-def test_shift_moves_whole_images() -> None:
-    x = np.zeros((50, 5, 5, 1), np.uint8)
-    x[:, 2, 2] = 9
-    moved = shifted(x, 1, np.random.default_rng(0))
-    assert (moved.sum(axis=(1, 2, 3)) == 9).all()
-    assert set(zip(*np.nonzero(moved)[1:3], strict=True)) == {(y, x_) for y in (1, 2, 3) for x_ in (1, 2, 3)}
-    row = shifted(x[:, 2:3], 2, np.random.default_rng(0))
-    assert set(np.nonzero(row)[2]) == {0, 1, 2, 3, 4}
 
 
 def test_schedule() -> None:

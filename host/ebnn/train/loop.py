@@ -20,7 +20,7 @@ from ebnn import arch
 from ebnn.bundle import METRICS_FILE, MODEL_FILE
 from ebnn.errors import ConfigError
 from ebnn.files import write_atomic
-from ebnn.train import augment, checkpoint, guard, losses, model, optimizers, stage
+from ebnn.train import augment, checkpoint, distributed, guard, losses, model, optimizers, stage
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config, from_dict
 from ebnn.train.config import read as read_config
@@ -105,9 +105,10 @@ def fit(
             chain does not fit the data, or training explodes.
         KeyboardInterrupt: passed on after a line that says how to go on.
     """
+    first = distributed.team().first
     with one_blas_thread():
-        run = _Run(chain, data, config or Config(), Path(folder) if folder else None)
-        return run.complete(report)
+        run = _Run(chain, data, config or Config(), Path(folder) if folder and first else None)
+        return run.complete(report if first else lambda line: None)
 
 
 class _Run:
@@ -118,6 +119,8 @@ class _Run:
         if folder is not None:
             _prepare(folder)
         self.training, self.held_out = data.split()
+        self.team = distributed.team()
+        self.team.check(min(config.batch, len(self.training)))
         guard.check_classes(data, self.training)
         guard.check_logits(chain, data)
         self.optimizer = optimizers.setup(chain, config)
@@ -147,7 +150,7 @@ class _Run:
             "last_epoch_test_accuracy": self._test_accuracy(),
         }
         checkpoint.restore(self.chain, self.best)
-        return Result(self.chain, self.epochs, self._metrics() | last)
+        return Result(self.chain, self.epochs, self._metrics() | last | self.objective.metrics())
 
     def _next_epoch(self) -> None:
         start, number = time.perf_counter(), len(self.epochs)
@@ -155,9 +158,12 @@ class _Run:
         with stage.at(number / max(1, self.config.epochs - 1), number < first_binary):
             loss, right = self._train_epoch(number)
             if self.config.reestimate:
-                estimate_statistics(self.chain, self.data.x_train[self.training[:ESTIMATE_IMAGES]])
+                rows = self.team.share(self.training[:ESTIMATE_IMAGES])
+                estimate_statistics(self.chain, self.data.x_train[rows])
+            self.team.average_statistics(self.chain)
             held_out = accuracy(self.chain, self.data.x_train[self.held_out], self.data.y_train[self.held_out])
         guard.check_parameters(self.chain, f"in epoch {number + 1}{self._kept()}")
+        self.team.check_alike(self.chain)
         before = -1.0 if number in (0, first_binary) else self.epochs[-1].best_accuracy
         if held_out > before:
             self.best = checkpoint.state_of(self.chain)
@@ -187,7 +193,7 @@ class _Run:
             rows = order[step * self.config.batch : (step + 1) * self.config.batch]
             batch = self.augment(images[rows], generator) if copy == losses.FRESH else images[rows]
             optimizers.set_rate(self.optimizer, self._rate(number * self.steps + step))
-            loss, right = self._step(batch, rows, copy)
+            loss, right = self.team.mean(*self._step(self.team.share(batch), self.team.share(rows), copy))
             self._check_loss(loss, number)
             total += loss
             hits += right
@@ -198,6 +204,7 @@ class _Run:
         loss = self.objective(logits, images, classes, (rows, copy))
         self.chain.cleargrads()
         loss.backward()
+        self.team.average_gradients(self.chain)
         self.optimizer.update()
         for link in self.latent:
             link.keep_within(self.config.latent_clip)
@@ -242,11 +249,13 @@ class _Run:
 
     def _resume(self, report: Report) -> None:
         path = self.folder / CHECKPOINT if self.folder else None
-        if path is None or not path.exists():
+        kept = self.team.broadcast(checkpoint.load(path) if path and path.exists() else None)
+        if kept is None:
             return
-        parts, facts = checkpoint.load(path)
+        parts, facts = kept
         # Fields that came after the checkpoint have their defaults.
-        facts["run"]["config"] = asdict(from_dict(facts["run"]["config"], str(path)))
+        before = from_dict(facts["run"]["config"], str(path))
+        facts["run"]["config"] = asdict(before.replace(dataset=self.config.dataset))  # the data themselves are compared
         for key, mine in self._identity().items():
             if facts["run"][key] != mine:
                 difference = _difference(facts["run"][key], mine, key)

@@ -76,7 +76,7 @@ def train_and_export(
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
         raise ExportError(f"{folder}: {reached}: please report this")
     metrics = result.metrics | {"model_bytes": len(build_model(network, wish.fit))}
-    metrics |= train_twin(data, config, folder, report) if wish.twin else _twin_metrics(folder)
+    metrics |= train_twin(data, config, Path(folder), report) if wish.twin else _twin_metrics(Path(folder))
     if preparation is not None:
         metrics |= {"prepare": str(preparation)}
     if wish.sure:
