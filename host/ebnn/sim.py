@@ -105,10 +105,13 @@ class Simulator:
     def _values(self, images: np.ndarray) -> Iterator[np.ndarray]:
         """Yield every node's output for a batch: booleans (n, h, w, c), at last int32 (n, K)."""
         values = [images]
-        for index, node in enumerate(self.network.nodes):
-            source = self.network.values[node.inputs[0]]
-            values.append(_RUN[node.spec.source](node, source, values[node.inputs[0]]))
-            yield values[index + 1]
+        for node in self.network.nodes:
+            values.append(self._output(node, values[node.inputs[0]]))
+            yield values[-1]
+
+    def _output(self, node: Node, array: np.ndarray) -> np.ndarray:
+        """A node's output for what it reads."""
+        return _RUN[node.spec.source](node, self.network.values[node.inputs[0]], array)
 
 
 def _last(arrays: Iterator[np.ndarray]) -> np.ndarray:

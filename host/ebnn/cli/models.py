@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from ebnn import read_model
+import numpy as np
+
+from ebnn import read_model, robust
 from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, MODEL_FILE, read_metrics, write_metrics, write_model
 from ebnn.calibrate import DEFAULT_SURE, measure
 from ebnn.errors import ConfigError
 from ebnn.format import decode, encode, read_blob
+from ebnn.network import Network
 from ebnn.plan import FITS, Fit, Limit, make_plan
 from ebnn.prepare import RESIZES, Preparation, parse
 
@@ -43,8 +46,25 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--engine", choices=("sim", "c"), default="sim", help="NumPy simulator or the C engine")
     add_data_options(evaluate)
     evaluate.add_argument("--limit", type=positive, help="only the first LIMIT test images")
+    add_fault_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(run=run_eval)
+
+
+def add_fault_options(parser: argparse.ArgumentParser) -> None:
+    """--flip-bits and what belongs to it."""
+    parser.add_argument(
+        "--flip-bits", type=_shares, metavar="P[,P...]", help="flip bits of weights, and of feature maps, at random"
+    )
+    parser.add_argument(
+        "--draws", type=positive, default=robust.DEFAULT_DRAWS, help="of the flipped bits (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the flipped bits (%(default)s)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="accuracy over the share of flipped bits")
+
+
+def _shares(text: str) -> list[float]:
+    return sorted({share(part) for part in text.split(",")})
 
 
 def add_fit_option(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +205,7 @@ def run_eval(options: argparse.Namespace) -> None:
     from ebnn.train import data
 
     path = model_path(options.model)
+    check_fault_options(options)
     dataset = data.load(options.dataset, options.data_dir)
     images, labels = dataset.x_test[: options.limit], dataset.y_test[: options.limit]
     engine, model = make_engine(options.engine, path), read_model(path)
@@ -198,7 +219,38 @@ def run_eval(options: argparse.Namespace) -> None:
         found = measure(scores, labels, model.use.margin)
         result |= {"margin": found.margin, "coverage": found.coverage, "sure_accuracy": found.accuracy}
         said += f"\n{found}"
+    if options.flip_bits is not None:
+        faults = flip_bits(model.network, images, labels, options)
+        result["flip_bits"] = [asdict(part) for part in faults]
+        said += f"\n\n{robust.table(faults).text()}"
     print(json.dumps(result) if options.json else said)
+
+
+def check_fault_options(options: argparse.Namespace) -> None:
+    """Raise ConfigError where --plot has nothing to draw or nowhere to go, or --seed cannot be."""
+    if options.seed < 0:
+        raise ConfigError(f"--seed must be 0 or more, got {options.seed}")
+    if options.plot is None:
+        return
+    if options.flip_bits is None:
+        raise ConfigError("--plot draws accuracy over --flip-bits: give some, for example --flip-bits 0,0.001,0.01,0.1")
+    from ebnn.report import faults
+
+    faults.check(options.plot)
+
+
+def flip_bits(
+    network: Network, images: np.ndarray, classes: np.ndarray, options: argparse.Namespace
+) -> list[robust.Faults]:
+    """Accuracy with flipped bits, on the simulator; drawn where --plot asks for it."""
+    total = len(robust.KINDS) * len(options.flip_bits) * options.draws
+    how, show = (options.draws, options.seed), progress_line(total, 1)
+    found = robust.sweep(network, images, classes, options.flip_bits, how, show)
+    if options.plot is not None:
+        from ebnn.report import faults
+
+        faults.save(found, f"{options.model.name}: {len(images):,} images of {options.dataset}", options.plot)
+    return found
 
 
 def make_engine(name: str, path: Path):
@@ -218,13 +270,13 @@ def check_fits(wanted: tuple, found: tuple, path: Path) -> None:
         raise ConfigError(f"{path} takes images of {wanted}, the data set's are {found}: name its own with --dataset")
 
 
-def progress_line(total: int):
-    """A function of the number done that redraws one line on a terminal, and prints nothing elsewhere."""
+def progress_line(total: int, step: int = 64):
+    """A function of the number done that redraws a line every ``step`` on a terminal, and prints nothing elsewhere."""
     if not sys.stderr.isatty():
         return None
 
     def show(done: int) -> None:
-        if done == total or done % 64 == 0:
+        if done == total or done % step == 0:
             print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
     return show
