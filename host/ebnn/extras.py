@@ -26,6 +26,7 @@ PACKAGES = (
     Package("PIL", "Pillow", "train", "folders of images"),
     Package("tqdm", "tqdm", "train", "progress of the training"),
     Package("threadpoolctl", "threadpoolctl", "train", "the same results on every run"),
+    Package("mpi4py", "mpi4py", "mpi", "training by several processes"),
     Package("serial", "pyserial", "board", "boards"),
     Package("filelock", "filelock", "board", "boards, one program at a time"),
     Package("matplotlib", "matplotlib", "report", "plots of the reports"),
