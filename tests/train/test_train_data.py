@@ -280,7 +280,7 @@ def test_csv(tmp_path: Path, heading: str, mark: str) -> None:
     (tmp_path / "moves.csv").write_text(mark + csv_text(heading), encoding="utf-8")
     found = data.load(str(tmp_path / "moves.csv"))
     assert (found.name, found.shape, found.labels) == ("moves", (1, 3, 1), ("rest", "walk"))
-    low, high = found.scaling["low"], found.scaling["high"]
+    low, high = found.scaling.low, found.scaling.high
     assert high == 100
     assert found.x_train[:, 0, 2, 0].tolist() == [255] * 12
     expected = {round((value - low) * 255 / (high - low)) for value in (index / 10 for index in range(14))}

@@ -89,6 +89,8 @@ def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         for who in ("float_twin", "teacher"):
             if f"{who}_test_accuracy" in metrics:
                 print(f"{100 * metrics[f'{who}_test_accuracy']:.2f} % of them by its {who.replace('_', ' ')}")
+        if dataset.scaling:
+            print(dataset.scaling)
         print(_what_came_out(metrics, folder))
 
 

@@ -4,7 +4,7 @@
 |---|---|
 | ``mnist``, ``cifar10`` | from a data directory, the cache, or a download |
 | ``digits`` | scikit-learn's handwritten digits, 8x8, which ship with the library |
-| ``FILE.npz`` | arrays uint8 x_train, x_test (N, H, W[, C]), integer y_train, y_test, optional strings labels |
+| ``FILE.npz`` | x_train, x_test (N, H, W[, C]) or (N, samples) of 8 or 16 bits, y_train, y_test, perhaps labels |
 | a folder | images by class: FOLDER/CLASS/*.png, .pgm, .jpg |
 | ``FILE.csv`` | one window of numbers a row, its label in the last column |
 | SOURCE ``@14x14`` | any of these with images of one channel, averaged to 14 rows and 14 columns as a device does it |
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from ebnn.errors import ConfigError, DataError
 from ebnn.geometry import MAX_BYTE
 from ebnn.prepare import Preparation, prepare
+from ebnn.train.scaling import Scaling
 
 TEST_SHARE = 6  # one in so many images is a test image where a source has no split of its own
 HELD_OUT_SHARE = 10  # one in so many training images is held out, and at most
@@ -40,8 +41,7 @@ class Dataset:
         x_train, x_test: uint8 (N, height, width, channels); 1-D windows have height 1.
         y_train, y_test: int32 (N,), 0 to classes - 1.
         labels: names of the classes, of at most 255 bytes UTF-8 each.
-        scaling: how the values became bytes, where they were not bytes: x = round((value - low) * 255 / (high - low)),
-            with keys ``low`` and ``high``.
+        scaling: how the values became bytes, where they were not bytes; a device must do the same with its samples.
         note: a sentence for the person, for example that a substitute was taken.
         preparation: how the images were made from larger ones; the model records it.
 
@@ -55,7 +55,7 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray
     labels: tuple[str, ...]
-    scaling: dict[str, float] = field(default_factory=dict)
+    scaling: Scaling | None = None
     note: str = ""
     preparation: Preparation | None = None
 

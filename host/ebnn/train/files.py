@@ -12,10 +12,12 @@ import numpy as np
 from ebnn.errors import ConfigError, DataError
 from ebnn.train import archive
 from ebnn.train.data import Dataset, from_examples, split_by_class
+from ebnn.train.scaling import Scaling, span_of
 
 IMAGE_ENDINGS = (".png", ".pgm", ".jpg", ".jpeg")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 MOST_CLASSES = 65535
+SIXTEEN_BITS = (np.int16, np.uint16)
 GREY_16 = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16-bit grey images
 
 
@@ -48,7 +50,10 @@ def load(path: Path) -> Dataset:
 
 
 def read_npz(path: Path) -> Dataset:
-    """x_train, y_train, x_test, y_test and perhaps labels from an npz archive; nothing in it is ever executed."""
+    """x_train, y_train, x_test, y_test and perhaps labels from an npz archive; nothing in it is ever executed.
+
+    Images are (N, H, W[, C]), windows (N, samples). 16-bit values become bytes, as ``scaling`` of the data set records.
+    """
     try:
         arrays = archive.read(path, (*ARRAYS, "labels"))
     except (ValueError, OSError) as error:
@@ -58,12 +63,29 @@ def read_npz(path: Path) -> Dataset:
         raise DataError(f"{path}: lacks {', '.join(missing)}; it needs {', '.join(ARRAYS)}")
     for name in ("y_train", "y_test"):
         arrays[name] = _classes(arrays[name], f"{path}: {name}")
+    scaling = _scaled(arrays, path)
     for name in ("x_train", "x_test"):
-        if arrays[name].ndim == 3:
-            arrays[name] = arrays[name][..., None]
+        arrays[name] = _images(arrays[name])
     count = int(arrays["y_train"].max()) + 1
     labels = _labels(arrays.pop("labels", np.arange(count).astype(str)), count, path)
-    return Dataset(path.stem, **arrays, labels=labels)
+    return Dataset(path.stem, **arrays, labels=labels, scaling=scaling)
+
+
+def _scaled(arrays: dict[str, np.ndarray], path: Path) -> Scaling | None:
+    """Make bytes of 16-bit images or windows in place, by the training values."""
+    kind = arrays["x_train"].dtype
+    if kind not in SIXTEEN_BITS:
+        return None
+    if arrays["x_test"].dtype != kind:
+        raise DataError(f"{path}: x_train is {kind}, but x_test {arrays['x_test'].dtype}")
+    scaling = span_of(arrays["x_train"], str(path)) if arrays["x_train"].size else Scaling(0, 1)
+    arrays |= {name: scaling.to_bytes(arrays[name]) for name in ("x_train", "x_test")}
+    return scaling
+
+
+def _images(x: np.ndarray) -> np.ndarray:
+    """(N, H, W, C) of images (N, H, W) and of windows (N, samples), which have height 1; others as they are."""
+    return x[:, None, :, None] if x.ndim == 2 else x[..., None] if x.ndim == 3 else x
 
 
 def _classes(y: np.ndarray, where: str) -> np.ndarray:
@@ -137,17 +159,18 @@ def read_csv(path: Path) -> Dataset:
     The least and the largest training value become the bytes 0 and 255; ``scaling`` records them.
     """
     rows = _rows(path)
-    values = np.array([numbers for numbers, _ in rows])
+    values = _whole(np.array([numbers for numbers, _ in rows]))
     names = tuple(sorted({label for _, label in rows}, key=_label_order))
     if len(names) < 2:
         raise DataError(f"{path}: needs at least 2 different labels in its last column")
     y = np.array([names.index(label) for _, label in rows])
-    train = values[split_by_class(y)[0]]
-    low, high = float(train.min()), float(train.max())
-    if low == high:
-        raise DataError(f"{path}: every value is {low:g}")
-    x = np.rint(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    return from_examples(path.stem, x[:, None, :, None], y, names, scaling={"low": low, "high": high})
+    scaling = span_of(values[split_by_class(y)[0]], str(path))
+    return from_examples(path.stem, scaling.to_bytes(values)[:, None, :, None], y, names, scaling=scaling)
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Whole numbers of at most 32 bits as integers, so that a device can scale them as exactly; others as they are."""
+    return values.astype(np.int64) if (values == np.rint(values)).all() and np.abs(values).max() < 2**31 else values
 
 
 def _label_order(label: str) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from ebnn import arch
 from ebnn.bundle import METRICS_FILE, MODEL_FILE
 from ebnn.errors import ConfigError
 from ebnn.files import write_atomic
-from ebnn.train import augment, checkpoint, distributed, guard, losses, model, optimizers, stage
+from ebnn.train import augment, checkpoint, distributed, guard, losses, model, optimizers, stage, watch
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config, from_dict
 from ebnn.train.config import read as read_config
@@ -33,8 +33,6 @@ CHECKPOINT = "checkpoint.npz"
 LOG = "log.jsonl"
 CONFIG = "config.toml"
 ESTIMATE_IMAGES = 10_000  # for the batch norm statistics after each epoch
-
-HEADING = "epoch       lr    loss  train %  held-out %   best %  seconds"
 
 Report = Callable[[str], None]
 
@@ -50,12 +48,7 @@ class Epoch:
     held_out_accuracy: float
     best_accuracy: float
     seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.epoch:5d} {self.lr:8.5f} {self.loss:7.4f} {100 * self.train_accuracy:8.2f} "
-            f"{100 * self.held_out_accuracy:11.2f} {100 * self.best_accuracy:8.2f} {self.seconds:8.1f}"
-        )
+    flip_rate: float | None = None  # share of the binary weights with another sign; None: not known, or there are none
 
 
 @dataclass
@@ -129,19 +122,20 @@ class _Run:
         self.best = checkpoint.state_of(chain)
         self.first_loss: float | None = None
         self.latent = model.binary_links(chain)
+        self.watch = watch.Watch(chain, config.latent_clip)
         self.steps = max(1, len(self.training) // config.batch)
 
     def complete(self, report: Report) -> Result:
         """Train the epochs that are missing, then measure the best."""
         self._resume(report)
         self.objective = losses.objective(self.config, self.data, self.folder, report)
-        report(HEADING)
-        for line in self.epochs:
-            report(str(line))
+        report(watch.HEADING)
+        for count in range(1, len(self.epochs) + 1):
+            report(watch.table_line(self.epochs[:count], self.config.epochs))
         try:
             while len(self.epochs) < self.config.epochs:
                 self._next_epoch()
-                report(str(self.epochs[-1]))
+                report(watch.table_line(self.epochs, self.config.epochs))
         except KeyboardInterrupt:
             report(self._how_to_go_on())
             raise
@@ -168,8 +162,9 @@ class _Run:
         if held_out > before:
             self.best = checkpoint.state_of(self.chain)
         rate = self._rate(number * self.steps)
+        flips = self.watch.look(number + 1)
         seconds = time.perf_counter() - start
-        self.epochs.append(Epoch(number + 1, rate, loss, right, held_out, max(before, held_out), seconds))
+        self.epochs.append(Epoch(number + 1, rate, loss, right, held_out, max(before, held_out), seconds, flips))
         self._save()
 
     def _rate(self, step: int) -> float:
@@ -243,6 +238,7 @@ class _Run:
         }
         lines = [asdict(line) for line in self.epochs]
         facts = {"run": self._identity(), "epochs": lines, "shape": self.data.shape, "labels": self.data.labels}
+        facts["watch"] = self.watch.records
         checkpoint.save(self.folder / CHECKPOINT, parts, facts)
         write_atomic(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in lines))
         write_atomic(self.folder / CONFIG, self.config.to_toml())
@@ -269,6 +265,8 @@ class _Run:
         _check_moments(self.chain, parts["optimizer"], path)
         self.best = parts["best"]
         self.epochs = [_epoch(line, path) for line in facts["epochs"]]
+        self.watch.records = _records(facts, path)
+        self.watch.begin()
         self.first_loss = self.epochs[0].loss if self.epochs else None
         report(f"going on after epoch {len(self.epochs)} of {path}")
 
@@ -278,7 +276,8 @@ class _Run:
     def _metrics(self) -> dict:
         candidates = self.epochs[self.config.first_binary_epoch :]
         best = max(candidates, key=lambda line: (line.held_out_accuracy, -line.epoch))
-        return {
+        scaling = {"scaling": asdict(self.data.scaling)} if self.data.scaling else {}
+        return scaling | {
             "dataset": self.data.name,
             "dataset_sha256": self.data.sha256,
             "train_images": len(self.training),
@@ -321,10 +320,19 @@ def _check_moments(chain: chainer.Chain, state: checkpoint.Arrays, path: Path) -
 
 def _epoch(line: object, path: Path) -> Epoch:
     names = [part.name for part in fields(Epoch)]
-    sound = isinstance(line, dict) and list(line) == names
-    if not sound or not all(type(value) in (int, float) for value in line.values()):
+    sound = isinstance(line, dict) and list(line) in (names, names[:-1])  # flip_rate came later
+    numbers = sound and all(type(line[name]) in (int, float) for name in names[:-1])
+    if not numbers or type(line.get("flip_rate")) not in (float, type(None)):
         raise ConfigError(f"{path}: not a readable checkpoint (epoch {line}): remove it to begin anew")
     return Epoch(**line)
+
+
+def _records(facts: dict, path: Path) -> list[dict]:
+    """What was watched; nothing in checkpoints of earlier versions."""
+    records = facts.get("watch", [])
+    if not isinstance(records, list) or not all(map(watch.is_record, records)):
+        raise ConfigError(f"{path}: not a readable checkpoint (its watch): remove it to begin anew")
+    return records
 
 
 def _difference(theirs: object, mine: object, name: str) -> str:
