@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ebnn.errors import ConfigError
-from ebnn.train import Config, checkpoint, data, distributed, loop, train
+from ebnn.train import Config, checkpoint, data, distributed, loop, train, watch
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 TWO = Config(arch="16c3p1-p2-32c3-10", epochs=2, batch=32, lr=0.06, seed=3)
@@ -95,7 +95,7 @@ def same(one: Path, other: Path) -> bool:
 
 def test_the_command_trains_like_one_process_and_writes_once(trained: tuple[Path, str]) -> None:
     folder, out = trained
-    assert out.count(loop.HEADING) == 1 and out.count("on 296 test images") == 1
+    assert out.count(watch.HEADING) == 1 and out.count("on 296 test images") == 1
     alone = train(data.load("digits"), TWO, None, lambda line: None)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test_accuracy"] > alone.metrics["test_accuracy"] - 0.1
