@@ -49,9 +49,20 @@ def test_same_seed_same_bytes(few: data.Dataset) -> None:
     assert times_removed(one.epochs) == times_removed(two.epochs)
 
 
+STATEFUL = {
+    "plain": SMALL,
+    "sgd": SMALL.replace(optimizer="sgd", two_stage=0.3, estimator="error-decay", copies=2),
+    "bop": SMALL.replace(optimizer="bop", gain=True, activation="rprelu", learnable_shift=True, schedule="step"),
+    "two stages": SMALL.replace(two_stage=0.67, estimator="reste", weights="standard", bnn_plus=1e-3),
+    "not estimated anew": SMALL.replace(reestimate=False, order="norm-pool-sign", warmup=2),
+}
+
+
+@pytest.mark.parametrize("name", STATEFUL)
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_resumed_equals_uninterrupted(few: data.Dataset, tmp_path: Path, stop_after: int) -> None:
-    whole = train(few, SMALL, tmp_path / "whole", silent)
+def test_resumed_equals_uninterrupted(few: data.Dataset, tmp_path: Path, stop_after: int, name: str) -> None:
+    chosen = STATEFUL[name]
+    whole = train(few, chosen, tmp_path / "whole", silent)
     lines: list[str] = []
 
     def interrupt(line: str) -> None:
@@ -60,10 +71,10 @@ def test_resumed_equals_uninterrupted(few: data.Dataset, tmp_path: Path, stop_af
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(few, SMALL, tmp_path / "parts", interrupt)
+        train(few, chosen, tmp_path / "parts", interrupt)
     assert f"the state after epoch {stop_after} is kept in" in lines[-1]
     assert "the same call goes on from there" in lines[-1]
-    resumed = train(few, SMALL, tmp_path / "parts", lines.append)
+    resumed = train(few, chosen, tmp_path / "parts", lines.append)
     assert f"going on after epoch {stop_after}" in "\n".join(lines)
     assert state(resumed.chain) == state(whole.chain)
     assert times_removed(resumed.epochs) == times_removed(whole.epochs)
@@ -278,7 +289,7 @@ def test_too_few_images(few: data.Dataset) -> None:
         ("epochs = true", "epochs must be of type int"),
         ('estimator = "best"', "estimator 'best': there are ste, approxsign"),
         ('arch = "16q3-10"', "token 1 ('16q3')"),
-        ("speed = 3", "unknown speed; there are arch, epochs"),
+        ("speed = 3", "unknown speed; there are "),
         ("epochs = ", "run.toml"),
     ],
 )
@@ -309,3 +320,9 @@ def test_schedule() -> None:
     assert max(factors) == factors[9]
     assert factors[50] == pytest.approx(0.5)
     assert 0 < factors[99] < 0.001
+    for name, (first, middle, last) in {
+        "linear": (1, 0.5, 0.01),
+        "step": (1, 0.1, 0.01),
+        "constant": (1, 1, 1),
+    }.items():
+        assert [factor(name, step, 0, 100) for step in (0, 50, 99)] == pytest.approx([first, middle, last])
