@@ -96,7 +96,7 @@ class Worker:
 
 
 class Runner:
-    """Performs runs.
+    """Performs runs in processes that end with the context.
 
     Args:
         study: whose runs they are.
@@ -111,6 +111,24 @@ class Runner:
     ) -> None:
         self.study, self.place, self.jobs, self.report, self.status = study, place, jobs, report, status
         self.failed: dict[str, str] = {}  # sentences by keys of runs
+        self.inbox: queue.Queue = queue.Queue()
+        self.workers: list[Worker] = []
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the processes."""
+        for worker in self.workers:
+            worker.end()
+
+    def worker(self, number: int) -> Worker:
+        """A process, started when it is first asked for."""
+        while number >= len(self.workers):
+            self.place.folder.mkdir(parents=True, exist_ok=True)
+            log = self.place.folder / f"worker-{len(self.workers)}.log"
+            self.workers.append(Worker(self.inbox, log, 1 if self.jobs > 1 else None))
+        return self.workers[number]
 
     def perform(self, title: str, runs: Sequence[Run]) -> None:
         """Train what has not ended of ``runs``, and the teacher before it where one is asked for.
@@ -137,30 +155,20 @@ class Runner:
 
 
 class _Pass:
-    """Some runs, trained by processes that end with it."""
+    """Some runs."""
 
     def __init__(self, runner: Runner, title: str, runs: Sequence[Run]) -> None:
         self.runner, self.title, self.waiting, self.all = runner, title, list(reversed(runs)), len(runs)
         self.left = {run.key: run.epochs for run in runs}  # epochs to train of every run that has not ended
         self.begun: set[str] = set()
         self.trained, self.start = 0, time.monotonic()
-        self.inbox: queue.Queue = queue.Queue()
-        self.workers: list[Worker] = []
 
     def complete(self) -> None:
         """Train them all."""
-        runner = self.runner
-        runner.place.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            for number in range(min(runner.jobs, self.all)):
-                log = runner.place.folder / f"worker-{number}.log"
-                self.workers.append(Worker(self.inbox, log, 1 if runner.jobs > 1 else None))
-                self._next(self.workers[-1])
-            while self.left:
-                self._take(*self.inbox.get())
-        finally:
-            for worker in self.workers:
-                worker.end()
+        for number in range(min(self.runner.jobs, self.all)):
+            self._next(self.runner.worker(number))
+        while self.left:
+            self._take(*self.runner.inbox.get())
 
     def _next(self, worker: Worker) -> None:
         if self.waiting:

@@ -37,6 +37,9 @@ It is a TOML file::
     high = { estimator = "swishsign" }
     instead_of = "ApproxSign"
 
+Factors that several studies share may stand in another file, ``methods = "methods.toml"``, without those that
+``without = ["a name"]`` names.
+
 Of two methods that set the same field only one can be screened; no run has both. The others are alternatives to it,
 each tried alone on the base. So are methods that contradict others altogether: instead_of = "base".
 """
@@ -272,11 +275,22 @@ def read(path: str | Path) -> Study:
     """Read a study; raises ConfigError naming the file and what is wrong in it."""
     path, values = Path(path), read_toml(path)
     parts = {name: _record(kind, values.get(name, {}), f"{path}, {name}") for name, kind in _PARTS.items()}
-    entries = values.get("factors")
-    if not isinstance(entries, list):
-        raise ConfigError(f"{path}: factors is missing: a table [[factors]] for each")
-    factors = [_record(Factor, entry, f"{path}, factor {number}") for number, entry in enumerate(entries, 1)]
+    factors = [_record(Factor, entry, f"{path}, factors") for entry in _entries(path, values)]
+    values = {name: value for name, value in values.items() if name not in ("methods", "without")}
     return _record(Study, {**values, **parts, "factors": factors, "name": path.stem}, str(path))
+
+
+def _entries(path: Path, values: dict) -> list:
+    """The tables of the factors: the shared ones, then the study's own."""
+    shared = read_toml(path.parent / str(values["methods"])).get("factors") if "methods" in values else []
+    own, without = values.get("factors", []), values.get("without", [])
+    if not all(isinstance(part, list) for part in (shared, own, without)):
+        raise ConfigError(f"{path}: factors are tables [[factors]], without is a list of their names")
+    names = [entry.get("name") for entry in shared if isinstance(entry, dict)]
+    unknown = [str(name) for name in without if name not in names]
+    if unknown:
+        raise ConfigError(f"{path}: without names {', '.join(unknown)}: not in {values.get('methods')}")
+    return [entry for entry, name in zip(shared, names, strict=True) if name not in without] + own
 
 
 def _record(kind: type, values: object, where: str) -> Any:

@@ -32,29 +32,29 @@ COMPARED = 256  # held-out images that the integers classify, too
 
 
 @dataclass(frozen=True, eq=False)
-class Trained(data.Dataset):
-    """A data set without its test images: a blank one stands there. ``images`` are trained on; 0: all.
+class Visible(data.Dataset):
+    """What a study may see of a data set: images to train on, then ``held_out`` images; a blank test image."""
 
-    The held-out images stay the same however many are trained on.
-    """
-
-    images: int = 0
+    held_out: int = 0
 
     def split(self) -> tuple[np.ndarray, np.ndarray]:
-        """As ``Dataset.split``, with the first ``images`` of the training part."""
-        training, held_out = super().split()
-        return training[: self.images or None], held_out
+        """As ``Dataset.split``."""
+        order = np.arange(len(self.x_train))
+        return order[: -self.held_out], order[-self.held_out :]
 
 
-def without_test(whole: data.Dataset, images: int) -> Trained:
-    """The part of a data set that a study may see."""
+def without_test(whole: data.Dataset, images: int) -> Visible:
+    """The first ``images`` of a data set's training part (0: all), and the same held-out images as in any other run."""
+    training, held_out = whole.split()
+    chosen = np.concatenate([training[: images or None], held_out])
     values = {part.name: getattr(whole, part.name) for part in dataclasses.fields(data.Dataset)}
+    seen = {"x_train": whole.x_train[chosen], "y_train": whole.y_train[chosen]}
     blank = {"x_test": np.zeros_like(whole.x_test[:1]), "y_test": np.zeros_like(whole.y_test[:1])}
-    return Trained(**{**values, **blank, "images": images})
+    return Visible(**{**values, **seen, **blank, "held_out": len(held_out)})
 
 
 @lru_cache(maxsize=1)
-def _load(source: str, data_dir: str | None, images: int) -> Trained:
+def _load(source: str, data_dir: str | None, images: int) -> Visible:
     return without_test(data.load(source, data_dir), images)
 
 
@@ -82,7 +82,7 @@ def perform(task: dict, say: Callable[[dict], None]) -> dict:
     return metrics
 
 
-def _export(result: Result, dataset: Trained, folder: Path) -> dict:
+def _export(result: Result, dataset: Visible, folder: Path) -> dict:
     """Write the model; says what it takes. Its integers must give the trainer's scores on some held-out images."""
     _, held_out = dataset.split()
     images = dataset.x_train[held_out[:COMPARED]]

@@ -39,7 +39,8 @@ def run_ablate(options: argparse.Namespace) -> None:
         return
     place = Place(options.out or train_folder() / "ablate" / part.name, options.data_dir)
     try:
-        found = conduct(Runner(part, place, options.jobs, _line, _status))
+        with Runner(part, place, options.jobs, _line, _status) as runner:
+            found = conduct(runner)
     except KeyboardInterrupt:
         _line(f"stopped; what was trained is kept in {place.folder}: the same command goes on")
         raise
