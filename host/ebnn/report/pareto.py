@@ -39,21 +39,40 @@ def plot(panels: Mapping[str, Mapping[str, Points]]) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
+# Where the axis has ticks. It is logarithmic in the errors: 99.0 and 99.5 are as far apart as 90 and 95.
+TICKS = (30, 50, 60, 70, 80, 85, 90, 95, 97, 98, 98.5, 99, 99.3, 99.5, 99.7)
+
+
 def _draw(axes: Any, title: str, series: Mapping[str, Points]) -> None:
     others = [name for name in series if name not in ("ebnn", "front")]
     for index, name in enumerate(others):
-        sizes, accuracies = zip(*(point[1:] for point in series[name]), strict=True)
-        axes.scatter(sizes, accuracies, s=22, color=THEIRS[index % len(THEIRS)], marker=MARKERS[index % len(MARKERS)],
-                     label=name)  # fmt: skip
-    if series["front"]:
-        axes.plot(*zip(*(point[1:] for point in series["front"]), strict=True), color=OURS, linewidth=1.2)
+        look = {"color": THEIRS[index % len(THEIRS)], "marker": MARKERS[index % len(MARKERS)]}
+        axes.scatter(*_places(series[name]), s=22, label=name, **look)
+    axes.plot(*_places(series["front"]), color=OURS, linewidth=1.2)
+    axes.scatter(*_places(series["ebnn"]), color=OURS, marker="D", s=24, label="ebnn", zorder=3)
     for label, size, accuracy in series["ebnn"]:
-        axes.annotate(label, (size, accuracy), (5, -9), textcoords="offset points", fontsize=7)
-    axes.scatter(*(zip(*(point[1:] for point in series["ebnn"]), strict=True)), color=OURS, marker="D", label="ebnn",
-                 zorder=3)  # fmt: skip
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.annotate(label, (size, 100 - accuracy), (5, -9), textcoords="offset points", fontsize=7)
+    axes.set_xscale("log", subs=(2, 5))
+    for place in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        place(lambda value, _: f"{value:,.0f}")
     axes.set(title=title, xlabel="bytes (ours: the whole file; others: the weights)", ylabel="test accuracy, %")
-    axes.grid(color="#dddddd", linewidth=0.8)
+    _scale(axes)
+    axes.grid(which="both", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+
+
+def _places(points: Points) -> tuple[list[int], list[float]]:
+    """Bytes, and percent of wrong answers."""
+    return [size for _, size, _ in points], [100 - accuracy for _, _, accuracy in points]
+
+
+def _scale(axes: Any) -> None:
+    """Fewer errors are higher up; the ticks are those that lie in the plot, and one beyond each end."""
+    low, high = axes.dataLim.intervaly
+    inside = [index for index, tick in enumerate(TICKS) if low <= 100 - tick <= high] or [0]
+    shown = TICKS[max(0, inside[0] - 1) : inside[-1] + 2]
+    axes.set_yscale("log")
+    axes.yaxis.minorticks_off()
+    axes.set_yticks([100 - tick for tick in shown], [f"{tick:g}" for tick in shown])
+    axes.set_ylim(100 - shown[0], 100 - shown[-1])

@@ -26,7 +26,7 @@ from ebnn.sim import Simulator, selftest_input
 from ebnn.train import data
 from ebnn.train.data import Dataset
 from ebnn.zoo.models import PACKAGED, SIGNALS_FILE, Entry, entries, file_facts, models_folder
-from ebnn.zoo.page import CORES, markdown, series
+from ebnn.zoo.page import CORES, markdown, panels
 
 Say = Callable[[str], None]
 
@@ -155,8 +155,7 @@ def write_page() -> list[Path]:
     from ebnn.report.pareto import plot
 
     found, folder = entries(), repo_root() / "docs"
-    panels = {name: series(found, name) for name in dict.fromkeys(entry.task for entry in found)}
     return [
         write_atomic(folder / "zoo.md", markdown(found)),
-        write_atomic(folder / "zoo.svg", plot(panels)),
+        write_atomic(folder / "zoo.svg", plot(panels(found))),
     ]

@@ -30,6 +30,9 @@ class Entry:
 
     folder: Path
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def name(self) -> str:
         """The folder's name."""

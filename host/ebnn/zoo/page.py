@@ -81,7 +81,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         entry.config.get("arch", ""),
         _percent(figures.get("test_accuracy")),
         *(_percent(seeds.get(key)) for key in ("mean", "least", "most")),
-        _percent(figures.get("twin_test_accuracy")),
+        _percent(figures.get("float_twin_test_accuracy")),
         _count(figures.get("model_bytes_without_labels")),
         _count(figures.get("arena_bytes")),
         *(_count((figures.get("instructions") or {}).get(core)) for core in CORES),
@@ -161,8 +161,13 @@ def _point(entry: Entry) -> tuple[int, float]:
     return entry.metrics["model_bytes_without_labels"], 100 * entry.metrics["test_accuracy"]
 
 
-def series(found: Sequence[Entry], task: str) -> dict[str, list[tuple[str, int, float]]]:
-    """Of a task: the (label, bytes, percent) of the models, of the front among them, and of each peer."""
+def panels(found: Sequence[Entry]) -> dict[str, dict[str, list[tuple[str, int, float]]]]:
+    """By task that others have, too: the (label, bytes, percent) of the models, of their front, and of each peer."""
+    known = {peer.dataset for peer in peers()}
+    return {task: _series(found, task) for task in dict.fromkeys(entry.task for entry in found) if task in known}
+
+
+def _series(found: Sequence[Entry], task: str) -> dict[str, list[tuple[str, int, float]]]:
     mine = [entry for entry in found if entry.task == task]
     shown = {
         "ebnn": [(entry.name, *_point(entry)) for entry in mine],
