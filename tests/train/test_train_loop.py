@@ -138,6 +138,13 @@ def test_folder_of_another_run(few: data.Dataset, tmp_path: Path) -> None:
         train(few, SMALL.replace(lr=0.01), tmp_path, silent)
 
 
+def test_the_same_data_by_another_name_are_gone_on_with(few: data.Dataset, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(few, SMALL.replace(epochs=1, dataset="few.npz"), tmp_path, silent)
+    train(few, SMALL.replace(epochs=1, dataset="moved/few.npz"), tmp_path, lines.append)
+    assert lines[0].startswith("going on after epoch 1")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", None])
 def test_damaged_checkpoint(few: data.Dataset, tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / loop.CHECKPOINT
