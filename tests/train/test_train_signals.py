@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from ebnn.cengine import CEngine
 from ebnn.cli import main
 from ebnn.errors import DataError
 from ebnn.examples import vibration
+from ebnn.files import repo_root
 from ebnn.train import data
 from ebnn.train.scaling import Scaling, span_of
 
@@ -131,3 +134,19 @@ def test_the_example_makes_the_same_windows_each_time(tmp_path: Path) -> None:
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.dtype == np.int16
+
+
+def test_the_program_of_the_page(tmp_path: Path) -> None:
+    """docs/signals.md: what it does with samples makes the bytes of the data set."""
+    page = (repo_root() / "docs" / "signals.md").read_text(encoding="utf-8")
+    vibration.main(tmp_path / "vibration.npz", tmp_path / "windows.py")
+    found = data.load(str(tmp_path / "vibration.npz"))
+    assert str(found.scaling) in page
+    program: dict = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], program)
+    windows = runpy.run_path(str(tmp_path / "windows.py"))["samples"]
+    assert tuple(windows) == found.labels
+    for index, samples in enumerate(windows.values()):
+        out = bytearray(vibration.SAMPLES)
+        program["to_bytes"](array("h", samples), out)
+        assert out == found.x_test[index * vibration.TEST].tobytes()

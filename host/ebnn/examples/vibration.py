@@ -1,6 +1,8 @@
 """Synthesized 16-bit windows of a machine's vibration, for docs/signals.md:
 
-    python -m ebnn.examples.vibration build/vibration.npz
+    python -m ebnn.examples.vibration build/vibration.npz build/windows.py
+
+The second file, which may be left out, holds a test window of each class for a board to be tried with.
 
 A window is 256 samples at 3,200 Hz, as an accelerometer of +-16 g gives them: int16, 2048 is 1 g. The machine turns
 20 to 35 times a second. Speed, load, gain of the mounting, phases and noise differ from window to window.
@@ -52,12 +54,16 @@ def draw_windows(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(windows), np.repeat(np.arange(len(LABELS), dtype=np.int32), count)
 
 
-def main(path: Path) -> None:
-    """Write the data set; the same bytes in every run."""
+def main(path: Path, module: Path | None = None) -> None:
+    """Write the data set, and a Python module with some test windows; the same bytes in every run."""
     (x_train, y_train), (x_test, y_test) = draw_windows(TRAIN, 0), draw_windows(TEST, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, labels=np.array(LABELS))
+    if module:
+        parts = {label: x_test[index * TEST].astype("<i2").tobytes() for index, label in enumerate(LABELS)}
+        lines = [f"    {label!r}: {samples!r},\n" for label, samples in parts.items()]
+        module.write_text(f"samples = {{  # int16, little-endian\n{''.join(lines)}}}\n", encoding="ascii")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))
