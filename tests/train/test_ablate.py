@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from ebnn import cli, read_model
-from ebnn.ablate import document, effects, record, study, tables, worker
+from ebnn.ablate import document, record, study, tables
 from ebnn.ablate.phases import conduct
 from ebnn.ablate.runner import Place, Runner
 from ebnn.count import cores
 from ebnn.errors import ConfigError, DataError
 from ebnn.files import repo_root
-from ebnn.train import data
+from ebnn.intervals import interval
+from ebnn.train import data, worker
 
 STUDY = """
 title = "Tiny"
@@ -261,7 +262,7 @@ def test_a_process_that_dies_is_told(written: Path, tmp_path: Path, monkeypatch:
         pytest.raises(ConfigError, match=r"a training process died: .*worker-0.log"),
         Runner(part, Place(tmp_path), 1, lambda line: None) as runner,
     ):
-        runner.perform("rows", part.rows()[0].runs)
+        runner.train("rows", part.rows()[0].runs)
     assert (tmp_path / "worker-0.log").read_text() == "it broke\n"
 
 
@@ -289,7 +290,7 @@ def test_effects_are_those_of_the_runs(conducted: tuple) -> None:
         if entry.factor.name == "SwishSign":
             runs = [part.run(high, part.confirmation, seed) for seed in (3, 4) for high in (["SwishSign"], [])]
             a, b, c, d = (100 * place.metrics(run)["held_out_accuracy"] for run in runs)
-            by_hand = effects.interval([a - b, c - d])
+            by_hand = interval([a - b, c - d])
             assert (entry.alone.mean, entry.alone.half) == pytest.approx((by_hand.mean, by_hand.half))
             assert entry.screened is None and entry.left_out is None
 

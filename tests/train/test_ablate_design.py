@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from ebnn import intervals
 from ebnn.ablate import effects
 from ebnn.ablate.design import plackett_burman, screening
 from ebnn.errors import ConfigError
@@ -72,16 +73,16 @@ def test_lenths_margin_finds_what_is_no_chance() -> None:
 
 
 def test_intervals_hold_the_mean_19_times_of_20() -> None:
-    assert effects.quantile(0.95, 4) == pytest.approx(2.776, abs=5e-4)  # as printed in tables
+    assert intervals.quantile(0.95, 4) == pytest.approx(2.776, abs=5e-4)  # as printed in tables
     samples = np.random.default_rng(2).normal(3, 2, (2000, 5))
-    found = [effects.interval(row) for row in samples]
+    found = [intervals.interval(row) for row in samples]
     assert 0.935 < np.mean([one.low <= 3 <= one.high for one in found]) < 0.965
-    assert effects.interval([1.0]).half == math.inf
-    assert [effects.interval(row).verdict for row in ([2, 2.1], [-2, -2.1], [-1, 1])] == [
+    assert intervals.interval([1.0]).half == math.inf
+    assert [intervals.interval(row).verdict for row in ([2, 2.1], [-2, -2.1], [-1, 1])] == [
         "helps", "harms", "not decided",
     ]  # fmt: skip
     with pytest.raises(ConfigError, match="no run"):
-        effects.interval([])
+        intervals.interval([])
 
 
 def test_the_spread_of_seeds_tells_the_noise_of_an_effect() -> None:

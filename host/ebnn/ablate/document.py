@@ -13,7 +13,8 @@ from ebnn.files import repo_root, write_atomic
 INTRODUCTION = """# Which methods help
 
 Written by `ebnn ablate docs/studies/NAME.toml --docs`, from the results beside the studies in `docs/studies/`.
-Figures are accuracies on the held-out part of the training images; the processes that trained had no test image.
+Figures are accuracies on the held-out part of the training images. The processes that train let go of the test images
+before they begin.
 
 - **Screening.** All methods at once, each on or off, in the runs of a Plackett-Burman design
   (`host/ebnn/ablate/design.py`): every effect is a difference of two halves of all runs, with the other methods on as

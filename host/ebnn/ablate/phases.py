@@ -8,8 +8,8 @@ from ebnn.ablate import record
 from ebnn.ablate.devices import Meter
 from ebnn.ablate.runner import Runner
 from ebnn.ablate.study import Setting, Study
-from ebnn.ablate.worker import without_test
 from ebnn.train import data
+from ebnn.train.worker import without_test
 
 
 def conduct(runner: Runner) -> dict:
@@ -17,7 +17,7 @@ def conduct(runner: Runner) -> dict:
 
     Raises:
         BuildError: instructions cannot be counted here; told before anything is trained.
-        ConfigError, KeyboardInterrupt: as ``Runner.perform``.
+        ConfigError, KeyboardInterrupt: as ``Runner.train``.
     """
     study, place = runner.study, runner.place
     dataset = without_test(data.load(study.data, place.data_dir), study.images)
@@ -30,7 +30,7 @@ def conduct(runner: Runner) -> dict:
 
 
 def _perform(runner: Runner, title: str, settings: Sequence[Setting], meter: Meter | None = None) -> list[dict]:
-    runner.perform(title, [run for setting in settings for run in setting.runs])
+    runner.train(title, [run for setting in settings for run in setting.runs])
     return [record.describe(setting, runner.place, meter) for setting in settings]
 
 

@@ -47,8 +47,6 @@ each tried alone on the base. So are methods that contradict others altogether: 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,6 +60,7 @@ from ebnn.count import cores
 from ebnn.errors import ConfigError
 from ebnn.files import read_toml
 from ebnn.train.config import Config, from_dict
+from ebnn.train.pool import changes, run_key
 
 TEACHER = "study"  # the value of the field teacher that means the study's own
 BASE = "base"
@@ -120,9 +119,8 @@ class Run:
 
     @property
     def key(self) -> str:
-        """What tells it from all other runs, 12 hexadecimal digits: the name of its folder."""
-        text = json.dumps([self.data, self.images, sorted(self.values.items())])
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        """What tells it from all other runs: the name of its folder."""
+        return run_key(self.data, self.images, self.values)
 
     @property
     def epochs(self) -> int:
@@ -259,9 +257,7 @@ class Study:
 
     def _run(self, values: dict, what: str) -> Run:
         config = from_dict(values, f"{self.name}, {what}")
-        usual = dataclasses.asdict(Config())
-        values = {name: value for name, value in dataclasses.asdict(config).items() if value != usual[name]}
-        run = Run(self.data, self.images, values)
+        run = Run(self.data, self.images, changes(config))
         if run.needs_teacher and not self.teacher:
             raise ConfigError(f'{self.name}, {what}: teacher = "{TEACHER}", but there is no table [teacher]')
         return run

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ebnn.ablate import effects, record
-from ebnn.ablate.effects import Interval
+from ebnn.ablate import record
 from ebnn.ablate.study import Factor, Study
 from ebnn.count import cores
+from ebnn.intervals import Interval, interval
 from ebnn.tables import Table
 
 PAPER = ("feature binarizer", "feature normalization", "double residual")  # de Putter and Corporaal's three best
@@ -75,7 +75,7 @@ def _pairs(left: dict, right: dict) -> list[tuple[dict, dict]]:
 def _difference(left: dict, right: dict) -> Interval | None:
     pairs = _pairs(left, right)
     values = [100 * (one["held_out_accuracy"] - two["held_out_accuracy"]) for one, two in pairs]
-    return effects.interval(values) if values else None
+    return interval(values) if values else None
 
 
 def _flat(run: dict) -> list[int]:
@@ -156,7 +156,7 @@ def _verdict(found: Interval | None) -> str:
 
 def _mean(setting: dict) -> str:
     values = record.accuracies(setting)
-    return _percent(effects.interval(values)) if values else "failed"
+    return _percent(interval(values)) if values else "failed"
 
 
 def _percent(found: Interval) -> str:

@@ -1,8 +1,8 @@
-"""``python -m ebnn.ablate.worker``: a process that trains one run after another for ``ebnn.ablate.runner``.
+"""``python -m ebnn.train.worker``: a process that performs one task after another for ``ebnn.train.pool``.
 
-It reads a task as a line of JSON and answers with lines of JSON: ``{"epoch": N}`` when N epochs are trained (0 or
-more at the begin), ``{"done": metrics}`` or ``{"failed": sentence}`` at the end. It ends with its input. The test
-images are gone before anything is trained.
+It reads pickled tasks and answers with lines of JSON: ``{"epoch": N}`` when N epochs are trained (0 or more at the
+begin), ``{"done": metrics}`` or ``{"failed": sentence}`` at the end. It ends with its input. The test images are gone
+before anything is trained, but where the task has a wish.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,17 +24,17 @@ from ebnn.errors import EbnnError, ExportError
 from ebnn.files import write_atomic
 from ebnn.sim import Simulator
 from ebnn.train import data
-from ebnn.train.config import from_dict
 from ebnn.train.loop import LOG, Result, train
 from ebnn.train.lower import lower, predict_scores
-from ebnn.train.runs import read_log
+from ebnn.train.pool import Source, Task
+from ebnn.train.runs import read_log, train_and_export
 
 COMPARED = 256  # held-out images that the integers classify, too
 
 
 @dataclass(frozen=True, eq=False)
 class Visible(data.Dataset):
-    """What a study may see of a data set: images to train on, then ``held_out`` images; a blank test image."""
+    """What selection may see of a data set: images to train on, then ``held_out`` images; a blank test image."""
 
     held_out: int = 0
 
@@ -54,26 +55,28 @@ def without_test(whole: data.Dataset, images: int) -> Visible:
 
 
 @lru_cache(maxsize=1)
-def _load(source: str, data_dir: str | None, images: int) -> Visible:
-    return without_test(data.load(source, data_dir), images)
+def _load(source: Source, whole: bool) -> data.Dataset:
+    found = data.load(source.data, source.data_dir)
+    return found if whole else without_test(found, source.images)
 
 
-def perform(task: dict, say: Callable[[dict], None]) -> dict:
+def perform(task: Task, say: Callable[[dict], None]) -> dict:
     """Train a task's run, or go on with it, and write model and metrics into its folder; returns the metrics.
 
     Args:
-        task: ``data``, ``data_dir``, ``images``, ``folder`` and ``values`` (of the configuration).
+        task: what to do.
         say: is called with ``{"epoch": N}``.
 
     Raises:
         EbnnError: what training and export raise.
     """
-    folder, config = Path(task["folder"]), from_dict(task["values"], task["folder"])
-    dataset = _load(task["data"], task["data_dir"], task["images"])
+    folder, config, dataset = task.folder, task.config, _load(task.source, task.wish is not None)
 
     def report(_: str) -> None:
         say({"epoch": len(read_log(folder)) if (folder / LOG).exists() else 0})
 
+    if task.wish:
+        return train_and_export(dataset, config, folder, report, task.wish)
     result = train(dataset, config, folder, report)
     metrics = {name: value for name, value in result.metrics.items() if "test" not in name}
     if config.is_binary:
@@ -95,21 +98,23 @@ def _export(result: Result, dataset: Visible, folder: Path) -> dict:
 
 
 def main() -> int:
-    """Perform tasks until the input ends; a run that fails does not end it."""
+    """Perform tasks until the input ends; a task that fails does not end it."""
     say = _answer()
     try:
-        for line in sys.stdin:
+        while True:
+            task = pickle.load(sys.stdin.buffer)
             try:
-                say({"done": perform(json.loads(line), say)})
+                say({"done": perform(task, say)})
             except EbnnError as error:
                 say({"failed": str(error)})
-    except (KeyboardInterrupt, BrokenPipeError):  # the runner tells the person, or is gone
+    except EOFError:
+        return 0
+    except (KeyboardInterrupt, BrokenPipeError):  # the pool tells the person, or is gone
         return 130
-    return 0
 
 
 def _answer() -> Callable[[dict], None]:
-    """What writes answers to the output that the runner reads; prints of others go to the errors' file."""
+    """What writes answers to the output that the pool reads; prints of others go to the errors' file."""
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
