@@ -98,8 +98,19 @@ def _count(number: int | None) -> str:
 
 def details(entry: Entry) -> str:
     """One model for the terminal: its figures, a line each, and its commands."""
-    lines = [f"{key}: {value}" for key, value in entry.metrics.items()]
-    return "\n".join([f"{entry.name}: {entry.folder}", *lines, "", *commands(entry)])
+    shown, figures = table([entry]), entry.metrics
+    facts = {
+        **dict(zip(shown.head, shown.rows[0], strict=True)),
+        "held-out %": f"{_percent(figures['held_out_accuracy'])} after epoch {figures['selected_epoch']}, "
+        f"{_percent(figures['last_epoch_held_out_accuracy'])} after the last",
+        "seed": figures["seed"],
+        "shapes": ", ".join(figures["shapes"]),
+        "sha256 of the data": figures["dataset_sha256"],
+        "sha256 of the model": figures["model_sha256"],
+    }
+    width = max(map(len, facts))
+    lines = [f"{name:{width}}  {value}" for name, value in facts.items() if value != ""]
+    return "\n".join([*lines, f"\n{shown.note}\n", *commands(entry)])
 
 
 def reached(goal: Goal, found: Sequence[Entry]) -> Entry | None:
