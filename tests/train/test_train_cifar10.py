@@ -18,6 +18,7 @@ from ebnn.errors import DataError
 from ebnn.train import cifar10, data, published
 
 RECORDS = 12  # of a file of these tests
+NOISE = np.random.default_rng(0).bytes(5000)
 
 
 @pytest.fixture
@@ -97,6 +98,10 @@ def test_from_pictures(contents: dict, tmp_path: Path) -> None:
     for part, x, y in (("train", found.x_train, found.y_train), ("test", found.x_test, found.y_test)):
         assert sorted((int(label), image.tobytes()) for image, label in zip(x, y, strict=True)) == sorted(pixels[part])
     assert "not the authors' pixels" in found.note
+    (kept,) = (tmp_path / "cache" / "cifar10").iterdir()
+    assert sorted(path.name for path in kept.iterdir()) == sorted(cifar10.FILES)
+    assert found.sha256 == cifar10.load(str(tmp_path / "data")).sha256
+    (kept / "test_batch.bin").unlink()
     assert found.sha256 == cifar10.load(str(tmp_path / "data")).sha256
 
 
@@ -152,7 +157,7 @@ def test_damaged_files(contents: dict, tmp_path: Path, name: str, damage, said: 
         (cifar10.ARCHIVE, packed({"test_batch.bin": b"1"}), "lacks data_batch_1.bin"),
         (cifar10.PICTURES, packed({"train/dog/0.jpg": b"no picture"}, "", "w:xz"), r"0.jpg: not a readable image"),
         (cifar10.PICTURES, packed({"train/cow/0.jpg": b""}, "", "w:xz"), "train/cow/0.jpg is neither in"),
-        (cifar10.PICTURES, packed({}, "", "w:xz")[:-9], "truncated or not a tar archive"),
+        (cifar10.PICTURES, packed({"train/dog/0.jpg": NOISE}, "", "w:xz")[:3000], "truncated or not a tar archive"),
         (cifar10.PICTURES, packed({}, "", "w:xz"), "data_batch_1.bin: 0 bytes"),
     ],
 )
