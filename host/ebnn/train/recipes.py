@@ -12,6 +12,8 @@ SMALL_SIDE = 8  # a map of at most this size is pooled no further
 
 RECIPES = {
     "mnist": Config(arch="16c5-p2-32c3-p2-10", epochs=20, lr=0.12),
+    "mnist@14x14": Config(arch="32c3-p2-32c3-10", epochs=20, lr=0.12),
+    "mnist@16x16": Config(arch="32c3-p2-32c3-10", epochs=20, lr=0.12),
     "cifar10": Config(arch="32c5p2-p2-32c5p2-p2-64c5p2-p2-10", epochs=100, lr=0.1, augment="crop4-flip"),
     "digits": Config(arch="32c3p1-p2-32c3-10", epochs=40, batch=32, lr=0.06),
 }
