@@ -36,10 +36,8 @@ def _perform(runner: Runner, title: str, settings: Sequence[Setting], meter: Met
 
 def plan_text(study: Study) -> str:
     """How many runs a study has, for a person."""
-    screening, confirmation = (
-        study.rows(),
-        study.confirmations([f.name for f in study.screened][: study.confirmation.best]),
-    )
+    some = [factor.name for factor in study.screened][: study.confirmation.best]
+    screening, confirmation = study.rows(), study.confirmations(some)
     runs = [sum(len(setting.runs) for setting in settings) for settings in (screening, confirmation)]
     epochs = [count * part.epochs for count, part in zip(runs, (study.screening, study.confirmation), strict=True)]
     return (

@@ -11,7 +11,7 @@ from ebnn.errors import EbnnError
 from ebnn.report.counts import OURS, STYLE, THEIRS
 
 WIDTH, HEIGHT = 11.0, 1.6  # inches
-DOTS_PER_INCH = 110
+DOTS_PER_INCH = 90
 
 
 @dataclass(frozen=True)
@@ -88,4 +88,4 @@ def _intervals(axes: Any, confirmed: Sequence[tuple]) -> None:
     axes.grid(axis="x", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     if confirmed:
-        axes.legend(loc="best", fontsize=7)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7)
