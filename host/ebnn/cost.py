@@ -14,7 +14,7 @@ from ebnn import bits, ops
 from ebnn.format import RECORD, Model, encode
 from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, value_bytes
 from ebnn.network import Network, Node
-from ebnn.plan import kernel_name
+from ebnn.plan import chosen
 from ebnn.tables import Table, plain
 
 FLOAT_BYTES = 4
@@ -30,7 +30,7 @@ def describe(model: Model) -> dict:
         is calibrated), ``prepare`` (``prepare.Preparation`` as text, or None), ``feed`` (``row_bytes`` at once,
         ``window_rows`` and ``window_bytes`` that are kept, where the input comes row by row), ``labels``, ``selftest``
         (seed, crc), ``layers`` and ``totals``. A layer has its geometry, the engine's ``kernel`` for
-        it (``plan.kernel_name``), the number of ``weights``, ``bytes``
+        it and how many ``tables`` that keeps at once (``plan.chosen``), the number of ``weights``, ``bytes``
         in the file (record, weights, thresholds - or offsets -, flips, total: padding included),
         ``padding_bits`` of the same parts, ``macs_binary``, ``macs_byte``, ``float_bytes``, ``packed_bytes`` and
         ``ratio`` of its output, and ``arena`` (offsets and sizes of output and scratch; ``share`` is the part of
@@ -68,6 +68,7 @@ def _layer(model: Model, index: int, flags: int) -> dict:
     taps = filter_taps(node.spec, source, node.geometry) if node.filters else 0
     macs = _macs(node, source, output, taps)
     floats = FLOAT_BYTES * math.prod(output.shape)
+    choice = chosen(node, source, model.plan.scratch[index][1])
     return {
         "index": index,
         "name": node.name,
@@ -76,7 +77,8 @@ def _layer(model: Model, index: int, flags: int) -> dict:
         "input": _value(source),
         "output": _value(output),
         "geometry": _geometry(node),
-        "kernel": kernel_name(node, source, model.plan.scratch[index][1]),
+        "kernel": choice.kernel,
+        "tables": choice.tables,
         "weights": node.filters * taps,
         **_file_parts(node, source, flags),
         "macs_binary": 0 if source.dtype == "u8" else macs,

@@ -30,7 +30,6 @@ from ebnn.train import recipes
 from ebnn.train.config import Config
 
 TRACES = 32  # images whose every node is compared
-SAMPLES_SHOWN = 24  # in the report
 
 PEER = {
     "who": "eBNN (McDanel et al. 2017, Intel Curie)",
@@ -181,6 +180,8 @@ class Run:
 
     def report(self) -> dict:
         """The demo's report (see ebnn.report for the keys)."""
+        from ebnn.train import story
+
         return {
             "title": f"ebnn demo: {self.dataset.name} on {self.order.target.title}",
             "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
@@ -195,14 +196,16 @@ class Run:
             **speed(self.measured.to_json(), self.order.target.clock_hz),
             "bytes": self._bytes(),
             "network": cost.describe(self.model),
-            **self._pictures(),
-            "training": self._training(),
+            **story.pictures(self.dataset, np.array(self.measured.predictions), self.expected.scores),
+            "training": story.training(self.folder, self.metrics),
             "stages": self.stages,
             "comparison": [PEER],
             "next_steps": self._next_steps(),
         }
 
     def _accuracy(self) -> dict:
+        from ebnn.train import story
+
         labels = self.dataset.y_test
         predictions = {
             "trainer": self.trainer_scores.argmax(axis=1),
@@ -210,7 +213,7 @@ class Run:
             "c_engine": self.c_scores.argmax(axis=1),
             "device": np.array(self.measured.predictions),
         }
-        return {name: accuracy(found, labels[: len(found)]) for name, found in predictions.items()}
+        return {name: story.accuracy(found, labels[: len(found)]) for name, found in predictions.items()}
 
     def _mismatches(self) -> dict:
         total, measured = len(self.dataset.x_test), self.measured
@@ -231,46 +234,6 @@ class Run:
             "input": self.expected.inputs.shape[1],
             "stack": stack,
             "heap_free": self.free_heap,
-        }
-
-    def _pictures(self) -> dict:
-        """Confusion counts and some images with their answers, the wrong ones among the board's first."""
-        found, labels = np.array(self.measured.predictions), self.dataset.y_test
-        truth = labels[: len(found)]
-        size = len(self.dataset.labels)
-        confusion = np.zeros((size, size), int)
-        np.add.at(confusion, (truth, found), 1)
-        wrong = np.flatnonzero(found != truth)[: SAMPLES_SHOWN // 2]
-        right = np.flatnonzero(found == truth)[: SAMPLES_SHOWN - len(wrong)]
-        samples = [
-            {
-                "index": int(index),
-                "image": self.dataset.x_test[index].tolist(),
-                "label": int(truth[index]),
-                "answer": int(found[index]),
-                "scores": self.expected.scores[index].tolist(),
-            }
-            for index in [*right, *wrong]
-        ]
-        return {"confusion": confusion.tolist(), "samples": samples}
-
-    def _training(self) -> dict:
-        from ebnn.train.runs import read_log
-
-        return {
-            "epochs": self.config.epochs,
-            "seconds": self.metrics["train_seconds"],
-            "selected_epoch": self.metrics["selected_epoch"],
-            "history": [
-                {
-                    "epoch": line["epoch"],
-                    "loss": line["loss"],
-                    "train_acc": line["train_accuracy"],
-                    "val_acc": line["held_out_accuracy"],
-                    "lr": line["lr"],
-                }
-                for line in read_log(self.folder)
-            ],
         }
 
     def _next_steps(self) -> list[dict]:
@@ -317,12 +280,6 @@ def type_transcript(session: Session, classes: int) -> tuple[list[str], int | No
         raise BoardError(f"{session.name}: ebnn.infer(buf) answered {shown[-1]!r}")
     session.exec("import gc; gc.collect()")
     return shown, session.eval("gc.mem_free()")
-
-
-def accuracy(predictions: np.ndarray, labels: np.ndarray) -> dict:
-    """count, correct and percent of predictions (N,)."""
-    correct = int((predictions == labels).sum())
-    return {"count": len(labels), "correct": correct, "percent": 100 * correct / len(labels)}
 
 
 def board_facts(target: Target) -> dict:

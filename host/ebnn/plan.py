@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ebnn import ops
 from ebnn.bits import pixel_stride
@@ -45,10 +45,11 @@ Fit = str | Limit
 
 @dataclass(frozen=True)
 class Choice:
-    """A kernel for a node, and the scratch that it takes in bytes, a multiple of 4."""
+    """A kernel for a node, its scratch in bytes, a multiple of 4, and how many tables it keeps at once."""
 
     kernel: str
     scratch: int
+    tables: int = 0
 
 
 def row_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> int:
@@ -76,24 +77,28 @@ def choices(op: Op, source: Value, geometry: Geometry, filters: int) -> tuple[Ch
     found = []
     if source.dtype == "u8" and taps <= ops.BYTES_TAPS_MAX:
         fixed = row + ops.BYTES_SUM_BYTES * filters
-        found = [Choice("bytes", fixed + ops.BYTES_GROUP_BYTES * groups) for groups in (1, ops.BYTES_GROUPS)]
+        found = [Choice("bytes", fixed + ops.BYTES_GROUP_BYTES * groups, groups) for groups in (1, ops.BYTES_GROUPS)]
     elif source.dtype == "bits" and taps <= ops.LANES_TAPS_MAX:
         words = filter_bytes(op, source, geometry) // 4
         patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else 4 * ops.LANES_TILE * words
         fixed = row + ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches
         chunks = range(1, min(ops.LANES_CHUNK_MAX, words) + 1)
-        found = [Choice("lanes", fixed + ops.LANES_TABLE_BYTES * chunk) for chunk in chunks]
+        found = [Choice("lanes", fixed + ops.LANES_TABLE_BYTES * chunk, chunk) for chunk in chunks]
     # The engine asks for the plain kernel's scratch in any case.
-    return (Choice("plain", plain), *(Choice(c.kernel, max(c.scratch, plain)) for c in found))
+    return (Choice("plain", plain), *(replace(c, scratch=max(c.scratch, plain)) for c in found))
 
 
-def kernel_name(node: Node, source: Value, scratch: int) -> str:
-    """The kernel that the engine takes for a node with so many bytes of scratch: lanes, bytes, plain, dense or pool.
+def chosen(node: Node, source: Value, scratch: int) -> Choice:
+    """What the engine runs a node with, given so many bytes of scratch.
 
     An engine that was built without a kernel, or for a core that counts bits with an instruction, takes ``plain``.
     """
-    found = choices(node.spec, source, node.geometry, node.filters)
-    return [c for c in found if c.scratch <= scratch][-1].kernel
+    return [c for c in choices(node.spec, source, node.geometry, node.filters) if c.scratch <= scratch][-1]
+
+
+def kernel_name(node: Node, source: Value, scratch: int) -> str:
+    """The kernel of ``chosen``: lanes, bytes, plain, dense or pool."""
+    return chosen(node, source, scratch).kernel
 
 
 def _worth(network: Network, node: Node) -> tuple[Choice, ...]:

@@ -73,7 +73,7 @@ class Simulator:
 
     def trace(self, buf: bytes) -> list[bytes]:
         """The bytes of every node's output, as they lie in the device's arena."""
-        return [_memory(array) for array in self._values(self._elements(buf))]
+        return [_memory(array) for array in self.outputs(self._elements(buf))]
 
     def run(self, images: np.ndarray, progress: Callable[[int], None] | None = None) -> np.ndarray:
         """Scores int32 (N, K) for inputs (N, h, w, c): uint8, or booleans for an input of dtype ``bits``.
@@ -88,7 +88,7 @@ class Simulator:
             raise NetworkError(f"images are {images.dtype}, the network wants {np.dtype(kind)}")
         scores = np.empty((len(images), self.network.classes), np.int32)
         for start in range(0, len(images), BATCH):
-            scores[start : start + BATCH] = _last(self._values(images[start : start + BATCH]))
+            scores[start : start + BATCH] = _last(self.outputs(images[start : start + BATCH]))
             if progress:
                 progress(min(start + BATCH, len(images)))
         return scores
@@ -102,7 +102,7 @@ class Simulator:
             return data.reshape(1, *value.shape)
         return bits.unpack_maps(data[None], value.shape)
 
-    def _values(self, images: np.ndarray) -> Iterator[np.ndarray]:
+    def outputs(self, images: np.ndarray) -> Iterator[np.ndarray]:
         """Yield every node's output for a batch: booleans (n, h, w, c), at last int32 (n, K)."""
         values = [images]
         for node in self.network.nodes:

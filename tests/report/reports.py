@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ebnn import cost
+from ebnn import cost, summary
 from ebnn.format import Model, SelfTest
 from ebnn.geometry import Geometry, Value
 from ebnn.network import Network, conv_node, dense_node
@@ -51,9 +51,18 @@ def confusion() -> list[list[int]]:
 
 def history() -> list[dict]:
     return [
-        {"epoch": e, "loss": 1 / e, "train_acc": 0.99 - 0.2 / e, "val_acc": 0.985 - 0.1 / e, "lr": 0.01}
+        {"epoch": e, "loss": 1 / e, "train_acc": 0.99 - 0.2 / e, "val_acc": 0.985 - 0.1 / e, "lr": 0.01,
+         "flip_rate": 0.1 / e}
         for e in range(1, 16)
-    ]
+    ]  # fmt: skip
+
+
+def watched(epoch: int, name: str = "dense3") -> dict:
+    """What was watched of the weights in an epoch."""
+    return {"epoch": epoch, "layers": {
+        "conv1": {"weights": 144, "flips": 30 // epoch, "clipped": epoch, "histogram": [6] * 24},
+        name: {"weights": 8000, "flips": 800 // epoch, "clipped": 100 * epoch,
+               "histogram": [400 + 5 * epoch, *[300] * 22, 1000 - 5 * epoch]}}}  # fmt: skip
 
 
 def full_report() -> dict:
@@ -82,7 +91,7 @@ def full_report() -> dict:
                      "device": {"count": 1000, "correct": 984, "percent": 98.4}},
         "mismatches": {"simulator_vs_trainer": dict(same), "c_vs_simulator": dict(same),
                        "device_vs_simulator": {"compared": 1000, "different": 0},
-                       "traces": {"compared": 32, "different": 0}},
+                       "traces": {"compared": 32, "different": 0}, "trainer_nodes": dict(same)},
         "instructions": {"median": 1_234_567.0, "min": 1_230_000.0, "max": 1_240_000.0, "count": 1000},
         "node_instructions": [800_000, 420_000, 14_567],
         "estimated_ms": 49.38,
@@ -90,9 +99,11 @@ def full_report() -> dict:
         "bytes": {"model": totals["model_bytes"], "code": 5_812, "arena": totals["arena_bytes"], "input": 784,
                   "stack": 312, "heap_free": 250_880},
         "network": facts,
+        "summary": summary.text(facts),
         "confusion": confusion(),
         "samples": [sample(k, k % 10, (k % 10 + 3 * (k > 17)) % 10) for k in range(24)],
-        "training": {"epochs": 15, "seconds": 212.4, "selected_epoch": 13, "history": history()},
+        "training": {"epochs": 15, "seconds": 212.4, "selected_epoch": 13, "history": history(),
+                     "weights": [watched(epoch) for epoch in range(1, 16)], "latent_clip": 1.0},
         "stages": [{"name": "data", "seconds": 0.6, "note": "mnist: 60000 training, 10000 test images"},
                    {"name": "train", "seconds": 214.0, "note": "98.51 % on test images"},
                    {"name": "bench", "seconds": 61.2, "note": "1000 images: 98.40 %, 0 differ from the simulator"}],
@@ -120,4 +131,6 @@ def nasty_report() -> dict:
     report["comparison"][0] |= {"who": NASTY}
     report["next_steps"][0] |= {"text": NASTY, "command": NASTY}
     report["bytes"] |= {NASTY: 3}
+    report["summary"] = NASTY
+    report["training"]["weights"] = [watched(epoch, NASTY) for epoch in range(1, 16)]
     return report

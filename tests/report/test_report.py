@@ -124,7 +124,7 @@ def test_unknown_images_are_refused() -> None:
 
 def test_every_section_occurs_once_in_every_output(html: str) -> None:
     titles = [section.title for section in sections(full_report())]
-    assert len(titles) == len(set(titles)) == 11
+    assert len(titles) == len(set(titles)) == 12
     text, markdown = render_text(full_report()), render_markdown(full_report())
     for title in titles:
         assert html.count(f"<h2>{title}</h2>") == 1
@@ -199,10 +199,25 @@ def test_wrong_answers_are_marked(html: str) -> None:
 def test_unusual_sizes_render() -> None:
     window = {"index": 0, "image": [[[1, 2], [3, 4], [5, 6]]], "label": 29, "answer": 29}
     report = {**minimal_report(), "confusion": [[0] * 30] * 30, "samples": [window]}
-    report["training"] = {**full_report()["training"], "history": full_report()["training"]["history"][:1]}
+    whole = full_report()["training"]
+    report["training"] = {**whole, "history": whole["history"][:1], "weights": whole["weights"][:1]}
     page = Page(render_html(report))
-    assert page.values("class").count("flat") == 1 and page.tags["svg"] == 2
+    assert page.values("class").count("flat") == 1 and page.tags["svg"] == 5
     assert "29" in "".join(page.text) and "Confusion" not in render_text(report)
+
+
+def test_classes_and_weights_have_their_shares() -> None:
+    report = {**minimal_report(), "confusion": [[8, 2], [0, 5]], "labels": ["cat", "dog"]}
+    text = " ".join(render_text(report).split())
+    assert "cat 10 8 80.00 % dog (2) dog 5 5 100.00 % Confusion" in text
+    text = " ".join(render_text({**minimal_report(), "training": full_report()["training"]}).split())
+    assert "dense3 8,000 10.00 % 0.76 % 0.66 % 1.25 % 16.25 % 18.75 %" in text  # epochs 1, 13 and 15
+
+
+def test_a_training_without_watched_weights_renders() -> None:
+    training = {key: value for key, value in full_report()["training"].items() if key != "weights"}
+    for found in (training, {**training, "weights": [{"epoch": 1, "layers": {}}]}):
+        assert Page(render_html({**minimal_report(), "training": found})).tags["svg"] == 2
 
 
 # --- loud ---
@@ -287,7 +302,7 @@ def test_page_needs_nothing_else(html: str) -> None:
 
 def test_plots_follow_the_theme(html: str) -> None:
     page = Page(html)
-    assert page.tags["svg"] == 4 and len(page.values("aria-label")) == 4
+    assert page.tags["svg"] == 7 and len(page.values("aria-label")) == 7
     assert "#0a0b" not in html
     used = set(re.findall(r"var\(--(\w+)\)", html))
     defined = set(re.findall(r"--(\w+):", html))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ebnn import read_model, robust
+from ebnn import cost, read_model, robust, summary
 from ebnn.bundle import DEFAULT_FIT, METRICS_FILE, MODEL_FILE, read_metrics, write_metrics, write_model
 from ebnn.calibrate import DEFAULT_SURE, measure
 from ebnn.errors import ConfigError
@@ -24,6 +24,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     """Add info, export, calibrate and eval."""
     info = verbs.add_parser("info", help="what is in a model file: layers, bits, bytes, work, memory")
     info.add_argument("model", type=Path, help="model.ebnn, or a folder that holds one")
+    add_board_option(info)
     info.add_argument("--json", action="store_true", help="print JSON")
     info.set_defaults(run=run_info)
 
@@ -65,6 +66,25 @@ def add_fault_options(parser: argparse.ArgumentParser) -> None:
 
 def _shares(text: str) -> list[float]:
     return sorted({share(part) for part in text.split(",")})
+
+
+def add_board_option(parser: argparse.ArgumentParser) -> None:
+    """--board: whom cycles and room are told for."""
+    parser.add_argument("--board", metavar="NAME", help="estimate cycles for this board, and whether all fits into it")
+
+
+def chosen_board(options: argparse.Namespace) -> summary.Board | None:
+    """The board that --board names; None without.
+
+    Raises:
+        BoardError: there is no such board.
+    """
+    if options.board is None:
+        return None
+    from ebnn.board.targets import load_target
+
+    target = load_target(options.board)
+    return summary.Board(target.title, target.cpu, target.clock_hz, target.rom, target.ram)
 
 
 def add_fit_option(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +131,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         default="mnist",
         metavar="SOURCE",
-        help="mnist, cifar10, digits, FILE.npz, FILE.csv or a folder of images",
+        help="mnist, cifar10, digits, FILE.npz, FILE.csv or a folder of images; @16x16 behind it averages images",
     )
     parser.add_argument(
         "--data-dir", metavar="DIR", help="where the files of mnist and cifar10 lie (else EBNN_DATA_DIR, cache, web)"
@@ -150,10 +170,11 @@ def model_path(path: Path) -> Path:
 
 def run_info(options: argparse.Namespace) -> None:
     """ebnn info."""
-    from ebnn import cost
-
-    facts = cost.describe(read_model(model_path(options.model)))
-    print(json.dumps(facts, indent=2) if options.json else cost.render_text(facts))
+    facts, board = cost.describe(read_model(model_path(options.model))), chosen_board(options)
+    if options.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        print(f"{cost.render_text(facts)}\n\n{summary.text(facts, board)}")
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -10,7 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebnn.cli.models import add_data_options, add_fit_option, add_prepare_option, add_sure_option, chosen_fit
+from ebnn import cost, read_model, summary
+from ebnn.bundle import MODEL_FILE
+from ebnn.cli.models import (
+    add_board_option,
+    add_data_options,
+    add_fit_option,
+    add_prepare_option,
+    add_sure_option,
+    chosen_board,
+    chosen_fit,
+)
 from ebnn.errors import ConfigError, EbnnError
 from ebnn.files import repo_root
 
@@ -40,6 +50,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other field of config.toml"
     )
+    add_board_option(train)
     add_fit_option(train)
     add_prepare_option(train)
     add_sure_option(train, "; 0: no margin")
@@ -68,7 +79,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
-    from ebnn.train import config, data, distributed, recipes
+    from ebnn.train import config, data, distributed, preview, recipes, story
     from ebnn.train.runs import Wish, train_and_export
 
     base = config.read(options.config) if options.config else None
@@ -79,9 +90,15 @@ def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     if dataset.note:
         say(dataset.note)
     wish = Wish(chosen_fit(options), options.prepare, options.sure, options.twin)
+    board = chosen_board(options)
+    facts = preview.preview(dataset, chosen, wish.fit)
+    if facts:
+        say(preview.text(facts, board))
     metrics = train_and_export(dataset, chosen, folder, say, wish)
     if not distributed.team().first:
         return
+    if facts:
+        write_page(story.tell(folder, dataset, metrics, _summary(folder, board)), folder, say)
     if options.json:
         print(json.dumps(metrics))
     else:
@@ -92,6 +109,21 @@ def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         if dataset.scaling:
             print(dataset.scaling)
         print(_what_came_out(metrics, folder))
+
+
+def _summary(folder: Path, board: summary.Board | None) -> str:
+    """The finished model's summary; it has the bytes that training adds."""
+    return summary.text(cost.describe(read_model(folder / MODEL_FILE)), board)
+
+
+def write_page(report: dict, folder: Path, say: Callable[[str], None]) -> None:
+    """Write the run's report; where a package for the page is missing, say which, and that the text is there."""
+    from ebnn.report import write_report
+
+    try:
+        say(f"report: {write_report(report, folder)}")
+    except EbnnError as error:
+        say(f"no report.html ({error}); {folder / 'report.md'} has its tables")
 
 
 def _what_came_out(metrics: dict, folder: Path) -> str:

@@ -1,11 +1,11 @@
-"""docs/bench.md and docs/bench.svg: the last full result, with its date and commit."""
+"""docs/bench.md and docs/bench.svg: the last full result, with its date and commit; and the rates of estimates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ebnn.count import cases, cores, figures, tables
+from ebnn.count import cases, cores, figures, rates, tables
 from ebnn.files import checkout_commit, repo_root, write_atomic
 from ebnn.tables import Table
 
@@ -19,13 +19,14 @@ Weights, inputs and thresholds are random, about half of all bits are 1; `host/e
 
 
 def write(rows: Sequence[dict]) -> list[Path]:
-    """Write both files from the rows of a run; returns their paths, relative to the checkout."""
+    """Write both files, and the rates of estimates, from the rows of a run; returns paths relative to the checkout."""
     from ebnn.report.counts import plot
 
     folder, data = repo_root() / "docs", figures.load()
     written = [
         write_atomic(folder / "bench.md", render(rows, data)),
         write_atomic(folder / "bench.svg", plot(dots(rows, data), "instructions of one inference")),
+        rates.write(rows),
     ]
     return [path.relative_to(repo_root()) for path in written]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ebnn.errors import EbnnError
-from ebnn.report import images, plots
+from ebnn.report import curves, images, plots
 from ebnn.report.schema import validate
 from ebnn.report.sections import about, headline, label_name, sections, verdict
 from ebnn.tables import plain
@@ -13,6 +13,9 @@ from ebnn.tables import plain
 _PLOTS = {
     "confusion": plots.confusion,
     "training": plots.training,
+    "loss": curves.loss,
+    "flips": curves.flips,
+    "latents": curves.latents,
     "bytes": plots.byte_plot,
     "macs": plots.mac_plot,
     "instructions": plots.instruction_plot,

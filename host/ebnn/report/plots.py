@@ -42,7 +42,7 @@ def _matplotlib() -> Any:
     return matplotlib
 
 
-def _drawn(title: str, height: float, draw: Callable[[Any], None]) -> str:
+def drawn(title: str, height: float, draw: Callable[[Any], None]) -> str:
     """SVG of one plot, for the inside of an HTML page; ``title`` is what a screen reader says."""
     matplotlib = _matplotlib()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": title}), warnings.catch_warnings():
@@ -83,7 +83,7 @@ def confusion(report: Mapping) -> str:
         axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names), default=0) > 3 else 0)
         axes.set_yticks(range(len(names)), names)
 
-    return _drawn("confusion matrix", WIDTH * 0.9, draw)
+    return drawn("confusion matrix", WIDTH * 0.9, draw)
 
 
 def _short(name: str) -> str:
@@ -125,7 +125,7 @@ def training(report: Mapping) -> str:
         axes.grid(axis="y", color=COLOURS["line"], linewidth=0.8)
         axes.figure.legend(loc="outside upper center", ncols=3)
 
-    return _drawn("accuracy over the epochs", 3.2, draw)
+    return drawn("accuracy over the epochs", 3.2, draw)
 
 
 def byte_plot(report: Mapping) -> str:
@@ -182,4 +182,4 @@ def _bars(title: str, names: list[str], series: dict[str, list[float]], legend: 
         axes.tick_params(axis="y", length=0)
         axes.figure.legend(loc="outside upper center", ncols=3)
 
-    return _drawn(title, 1.3 + 0.36 * len(names), draw)
+    return drawn(title, 1.3 + 0.36 * len(names), draw)

@@ -24,6 +24,15 @@ ACCURACY = Maybe({"count": int, "correct": int, "percent": NUMBER})
 COMPARED = Maybe({"compared": int, "different": Maybe(int)})
 SPREAD = {"median": NUMBER, "min": NUMBER, "max": NUMBER}
 
+EPOCH = {
+    "epoch": int,
+    "loss": NUMBER,
+    "train_acc": NUMBER,
+    "val_acc": NUMBER,
+    "lr": NUMBER,
+    "flip_rate?": Maybe(NUMBER),
+}
+
 # A key that ends with "?" may be missing; [shape] is a list of such.
 SCHEMA: dict[str, Any] = {
     "title": str,
@@ -40,6 +49,7 @@ SCHEMA: dict[str, Any] = {
         "c_vs_simulator?": COMPARED,
         "device_vs_simulator?": COMPARED,
         "traces?": COMPARED,
+        "trainer_nodes?": COMPARED,
     },
     "instructions": Maybe({**SPREAD, "count": int}),
     "node_instructions": [NUMBER],
@@ -47,6 +57,7 @@ SCHEMA: dict[str, Any] = {
     "timed_us": Maybe(SPREAD),
     "bytes": {f"{name}?": Maybe(int) for name in ("model", "code", "arena", "input", "stack", "heap_free")},
     "network": {"format": str, "input": dict, "labels": [str], "selftest": dict, "layers": [dict], "totals": dict},
+    "summary": Maybe(str),
     "confusion": [[int]],
     "samples": [{"index": int, "image": (list, dict), "label": int, "answer": int, "scores?": [NUMBER]}],
     "training": Maybe(
@@ -54,7 +65,9 @@ SCHEMA: dict[str, Any] = {
             "epochs": int,
             "seconds": NUMBER,
             "selected_epoch": int,
-            "history": [{"epoch": int, "loss": NUMBER, "train_acc": NUMBER, "val_acc": NUMBER, "lr": NUMBER}],
+            "history": [EPOCH],
+            "weights?": [{"epoch": int, "layers": dict}],
+            "latent_clip?": NUMBER,
         }
     ),
     "stages": [{"name": str, "seconds": NUMBER, "note?": str}],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ebnn import cost
 from ebnn.tables import Table
 
 WRONG_SHOWN = 12  # wrong answers listed in text
+KEYS = {"flips": "flipped", "clipped": "at the clip"}  # of a watched layer
+WATCHED = ("flips", "latents")  # figures of watched weights
 CONFUSION_SHOWN = 12  # classes up to which the matrix is printed
 
 WHO = {
@@ -22,6 +24,7 @@ PAIRS = {
     "c_vs_simulator": ("C engine and simulator", "images, all scores"),
     "device_vs_simulator": ("board and simulator", "images, all scores"),
     "traces": ("board and simulator", "images, every node"),
+    "trainer_nodes": ("simulator and trainer", "images, every bit of every node"),
 }
 PLACES = {
     "model": ("model", "flash"),
@@ -207,6 +210,10 @@ def _sum(sizes: Mapping, place: str) -> tuple[list[str], int] | None:
 # --- sections ---
 
 
+def _summary(report: Mapping) -> Section | None:
+    return Section("Summary", (Code(report["summary"]),)) if report.get("summary") else None
+
+
 def _prompt(report: Mapping) -> Section | None:
     lines = report.get("transcript")
     return Section("At the prompt", (Code("\n".join(lines)),)) if lines else None
@@ -294,8 +301,24 @@ def _answers(report: Mapping) -> Section | None:
     figures = tuple(figure for key, figure in names.items() if report.get(key))
     if not figures:
         return None
-    words = [make(report) for make in (_wrong_table, _confusion_table)]
-    return Section("Answers", words=tuple(table for table in words if table), figures=figures)
+    words, shares = [make(report) for make in (_wrong_table, _confusion_table)], _class_table(report)
+    return Section("Answers", (shares,) if shares else (), tuple(table for table in words if table), figures)
+
+
+def _class_table(report: Mapping) -> Table | None:
+    """Of each class how many images are found, and with which class they are confused most."""
+    counts = report.get("confusion", ())
+    rows = tuple(_class_row(report, index, row) for index, row in enumerate(counts) if sum(row))
+    head = ("class", "images", "correct", "accuracy", "most taken for")
+    return Table("Classes", head, rows) if rows else None
+
+
+def _class_row(report: Mapping, index: int, row: Sequence[int]) -> tuple[str, ...]:
+    wrong = [count if column != index else 0 for column, count in enumerate(row)]
+    worst = max(wrong, default=0)
+    taken = f"{label_name(report, wrong.index(worst))} ({worst:,})" if worst else ""
+    share = f"{100 * row[index] / sum(row):.2f} %"
+    return (label_name(report, index), _count(sum(row)), _count(row[index]), share, taken)
 
 
 def label_name(report: Mapping, index: int) -> str:
@@ -338,7 +361,30 @@ def _training(report: Mapping) -> Section | None:
         f"{facts['epochs']} epochs in {facts['seconds']:,.0f} s; epoch {facts['selected_epoch']} was selected"
         " on training images that were held out."
     )
-    return Section("Training", (Note(text),), figures=("training",) if facts["history"] else ())
+    weights = _weight_table(facts)
+    figures = ("training", "loss") if facts["history"] else ()
+    return Section(
+        "Training", (Note(text), weights) if weights else (Note(text),), figures=figures + WATCHED * bool(weights)
+    )
+
+
+def _weight_table(facts: Mapping) -> Table | None:
+    """Flips and clipped latents of each layer, in the first, the selected and the last epoch."""
+    records = {record["epoch"]: record["layers"] for record in facts.get("weights", ())}
+    epochs = [epoch for epoch in dict.fromkeys((1, facts["selected_epoch"], facts["epochs"])) if epoch in records]
+    if not epochs or not records[epochs[0]]:
+        return None
+    rows = tuple(
+        (name, _count(layer["weights"]), *(_share(records[epoch][name], key) for key in KEYS for epoch in epochs))
+        for name, layer in records[epochs[0]].items()
+    )
+    head = ("layer", "weights", *(f"{words}, epoch {epoch}" for words in KEYS.values() for epoch in epochs))
+    note = "Flipped: weights with another sign than an epoch before. At the clip: latent weights that grow no further."
+    return Table("Weights", head, rows, note)
+
+
+def _share(layer: Mapping, key: str) -> str:
+    return f"{100 * layer[key] / layer['weights']:.2f} %"
 
 
 def _stages(report: Mapping) -> Section | None:
@@ -356,6 +402,7 @@ def _next_steps(report: Mapping) -> Section | None:
 
 
 _SECTIONS: tuple[Callable[[Mapping], Section | None], ...] = (
+    _summary,
     _prompt,
     _accuracy,
     _agreement,

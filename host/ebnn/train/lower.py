@@ -260,6 +260,20 @@ def _check_finite(call: Call) -> None:
             raise ExportError(f"{call.where}: its {name} is not finite, so it has no threshold")
 
 
+def node_functions(chain: chainer.Chain, x: np.ndarray) -> tuple[tuple[type, ...], list[int]]:
+    """Where the nodes of ``lower`` begin in a run of ``chain``.
+
+    Returns:
+        The classes of functions that a node may begin with, and of each node the number, counted from 0, of its first
+        function among those of these classes.
+    """
+    found = calls(chain, x[:1])
+    firsts = {id((group.linear or group.pool).function) for group in _groups(list(found))}
+    starts = [call.function for call in found if call.kind in ("conv", "dense", "pool")]
+    classes = tuple({type(function) for function in starts})
+    return classes, [index for index, function in enumerate(starts) if id(function) in firsts]
+
+
 def predict_scores(chain: chainer.Chain, x: np.ndarray) -> np.ndarray:
     """The trainer's own integer scores, int32 (N, classes): what simulator and device must compute.
 

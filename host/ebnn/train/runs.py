@@ -70,7 +70,7 @@ def train_and_export(
         report("a float network (weights float or features relu): there is no model to export")
         write_metrics(result.metrics, Path(folder))
         return result.metrics
-    network = lower(result.chain, data.x_test[:1], _telling(data.labels))
+    network = lower(result.chain, data.x_test[:1], telling(data.labels))
     accuracy = float((Simulator(network).run(data.x_test).argmax(axis=1) == data.y_test).mean())
     if accuracy != result.metrics["test_accuracy"]:
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
@@ -155,7 +155,7 @@ def export_run(
         ConfigError: as ``load_run`` does, and where metrics.json is damaged.
     """
     chain, facts = _load(Path(folder))
-    network = lower(chain, np.zeros((1, *facts["shape"]), np.uint8), _telling(facts["labels"]))
+    network = lower(chain, np.zeros((1, *facts["shape"]), np.uint8), telling(facts["labels"]))
     path = Path(folder) / METRICS_FILE
     measured = read_metrics(path)
     use = _used(measured or {}, path)
@@ -194,6 +194,6 @@ def _load(folder: Path) -> tuple[chainer.Chain, dict]:
     return chain, facts
 
 
-def _telling(labels: Sequence[str]) -> tuple[str, ...]:
+def telling(labels: Sequence[str]) -> tuple[str, ...]:
     """The labels, or none where they are only the numbers of the classes: those would take bytes and tell nothing."""
     return () if list(labels) == [str(index) for index in range(len(labels))] else tuple(labels)
