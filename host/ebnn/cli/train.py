@@ -20,7 +20,9 @@ from ebnn.cli.models import (
     add_sure_option,
     chosen_board,
     chosen_fit,
+    positive,
 )
+from ebnn.cli.seeds import run_seeds
 from ebnn.errors import ConfigError, EbnnError
 from ebnn.files import repo_root
 
@@ -58,6 +60,8 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
         "--twin", action="store_true", help="then train the same network with floats, to compare with (OUT/twin)"
     )
     train.add_argument("--out", type=Path, help="output folder (default: build/train/DATASET, in a checkout its own)")
+    train.add_argument("--seeds", type=positive, metavar="N", help="train with N seeds, and export the best of them")
+    train.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes for --seeds (1)")
     train.add_argument(
         "--distributed", action="store_true", help="by the processes that `mpiexec -n 2 ebnn train ...` starts"
     )
@@ -72,6 +76,8 @@ def run_train(options: argparse.Namespace) -> None:
     if not options.distributed:
         distributed.check_alone()
         return _train(options, _to_stderr if options.json else print)
+    if options.seeds:
+        raise ConfigError("--seeds starts processes of its own: leave --distributed out, and take --jobs")
     with distributed.joined() as team:
         say = (_to_stderr if options.json else print) if team.first else _to_nobody
         say("1 process: mpiexec -n 2 ebnn train ... starts two" if team.size == 1 else f"{team.size} processes")
@@ -80,7 +86,9 @@ def run_train(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     from ebnn.train import config, data, distributed, preview, recipes, story
+    from ebnn.train.pool import Source
     from ebnn.train.runs import Wish, train_and_export
+    from ebnn.train.seeds import Seeds
 
     base = config.read(options.config) if options.config else None
     source = options.dataset or (base.dataset if base else "") or DEFAULT_DATASET
@@ -94,11 +102,17 @@ def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     facts = preview.preview(dataset, chosen, wish.fit)
     if facts:
         say(preview.text(facts, board))
-    metrics = train_and_export(dataset, chosen, folder, say, wish)
+    run = folder
+    if options.seeds:
+        seeds = Seeds(Source(source, options.data_dir), chosen, options.seeds, folder, wish)
+        metrics = run_seeds(seeds, options.jobs, options.json)
+        run = seeds.folder_of(metrics["seed"])
+    else:
+        metrics = train_and_export(dataset, chosen, folder, say, wish)
     if not distributed.team().first:
         return
     if facts:
-        write_page(story.tell(folder, dataset, metrics, _summary(folder, board)), folder, say)
+        write_page(story.tell(run, dataset, metrics, _summary(run, board)), folder, say)
     if options.json:
         print(json.dumps(metrics))
     else:
@@ -154,11 +168,11 @@ def make_config(options: argparse.Namespace, base: Config) -> Config:
 
     values = asdict(base)
     changes = {name: getattr(options, name) for name in NAMED if getattr(options, name) is not None}
-    changes |= dict(_assignment(text, values) for text in options.set)
+    changes |= dict(assignment(text, values) for text in options.set)
     return config.from_dict(values | changes, "the configuration")
 
 
-def _assignment(text: str, values: dict) -> tuple[str, object]:
+def assignment(text: str, values: dict) -> tuple[str, object]:
     """NAME=VALUE; the value is a text where the field of that name is one."""
     name, equals, value = text.partition("=")
     if not equals:
