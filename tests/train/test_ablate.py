@@ -338,3 +338,19 @@ def test_the_verb_plans_and_goes_on(conducted: tuple, written: Path, capsys: pyt
     assert cli.main(["ablate", str(written), "--out", str(written.parent / "runs"), "--jobs", "2"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"screening: \d+ runs, 0 to train", said) and "the best together" in said
+
+
+def test_results_are_written_beside_the_studies(
+    conducted: tuple, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, _, found, _ = conducted
+    monkeypatch.setattr(document, "repo_root", lambda: tmp_path)
+    (tmp_path / "docs" / "studies").mkdir(parents=True)
+    for name in ("tiny", "other"):  # of the other there are no results yet
+        (tmp_path / "docs" / "studies" / f"{name}.toml").write_text(written.read_text())
+    paths = document.write(part, found)
+    assert [str(path) for path in paths] == ["docs/studies/tiny.json", "docs/ablation-tiny.png", "docs/ablation.md"]
+    (findings,) = document.recorded()
+    assert findings.found == found
+    page = (tmp_path / "docs" / "ablation.md").read_text()
+    assert page == document.page([findings]) and "![effects and intervals](ablation-tiny.png)" in page

@@ -31,6 +31,7 @@ before they begin.
   on the same image. Gains, shifts and slopes that fold into thresholds cost nothing. With the same layers, a few
   instructions more or less are what the bits of an image let a kernel skip. Layers differ where batch norm's scale
   went below 0 behind a pool: then there is a bit a filter that says so.
+- Budgets are short, and the same for all methods of a study: what pays only after many epochs does not show here.
 - Intervals hold what seeds do (first weights, order, augmentation), not which images are held out.
 """
 
