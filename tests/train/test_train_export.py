@@ -163,8 +163,9 @@ def test_two_pools_before_one_batch_norm() -> None:
         lower(chain, images((6, 6, 1)))
 
 
-def test_not_finite_batch_norm() -> None:
-    chain = build("4c3-2", (6, 6, 1))
+@pytest.mark.parametrize("text", ["4c3-2", "4c3-p2-2", "4c3-p3s1-2"])
+def test_not_finite_batch_norm(text: str) -> None:
+    chain = build(text, (6, 6, 1))
     chain.bn1.gamma.array[2] = np.nan
     with pytest.raises(ExportError, match=r"/bn1 \(BatchNorm\): its gamma is not finite"):
         lower(chain, images((6, 6, 1)))

@@ -179,7 +179,7 @@ def _check_type(name: str, value: object, kind: type) -> None:
 def from_dict(values: dict, where: str) -> Config:
     """A Config from named values; raises ConfigError naming ``where`` and what is unknown or out of range."""
     known = [field.name for field in dataclasses.fields(Config)]
-    values = _renamed(values)
+    values = _renamed(values, where)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ConfigError(f"{where}: unknown {', '.join(unknown)}; there are {', '.join(known)}")
@@ -189,13 +189,15 @@ def from_dict(values: dict, where: str) -> Config:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def _renamed(values: dict) -> dict:
+def _renamed(values: dict, where: str) -> dict:
     """Values of an earlier version: ``shift = N`` is ``augment = "shiftN"`` today."""
     values = dict(values)
     shift = values.pop("shift", 0)
-    if shift and not values.get("augment"):
-        values["augment"] = f"shift{shift}"
-    return values
+    if shift and values.get("augment"):
+        raise ConfigError(
+            f"{where}: shift = {shift} belongs into augment today, which is {values['augment']!r} already"
+        )
+    return values | ({"augment": f"shift{shift}"} if shift else {})
 
 
 def read(path: str | Path) -> Config:
