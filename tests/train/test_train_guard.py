@@ -146,7 +146,7 @@ def test_test_images_are_seen_twice_and_only_at_the_end(few: data.Dataset, monke
         ("ste_clip = nan", "ste_clip must be above 0"),
         ('augment = "blur"', "blur"),
         ("shift = -1", "shift-1"),
-        ('shift = 2\naugment = "flip"', "shift = 2 belongs into augment today, which is 'flip' already"),
+        ('shift = 2\naugment = "flip"', "shift = 2 belongs into augment now, which is 'flip'"),
     ],
 )
 def test_configuration_errors(tmp_path: Path, text: str, said: str) -> None:

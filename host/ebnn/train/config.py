@@ -194,9 +194,7 @@ def _renamed(values: dict, where: str) -> dict:
     values = dict(values)
     shift = values.pop("shift", 0)
     if shift and values.get("augment"):
-        raise ConfigError(
-            f"{where}: shift = {shift} belongs into augment today, which is {values['augment']!r} already"
-        )
+        raise ConfigError(f"{where}: shift = {shift} belongs into augment now, which is {values['augment']!r}")
     return values | ({"augment": f"shift{shift}"} if shift else {})
 
 
