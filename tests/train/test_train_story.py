@@ -15,8 +15,8 @@ from ebnn.format import decode
 from ebnn.network import Network
 from ebnn.report import validate
 from ebnn.train import Config, build, data, story, train
-from ebnn.train.compare import images_that_differ
-from ebnn.train.lower import lower
+from ebnn.train.compare import compare
+from ebnn.train.lower import lower, predict_scores
 from ebnn.train.preview import preview, text
 from ebnn.train.runs import train_and_export
 
@@ -58,16 +58,19 @@ def test_trainer_and_integers_agree_in_every_bit(few: data.Dataset, changes: dic
     config = Config(arch=ARCH, epochs=1, batch=50, lr=0.05).replace(**changes)
     chain = train(few, config, None, silent).chain
     network = lower(chain, few.x_test)
-    assert images_that_differ(chain, network, few.x_test) == (0, [0] * len(network.nodes))
+    found = compare(chain, network, few.x_test)
+    assert found.images == 0 and found.nodes == (0,) * len(network.nodes)
+    assert (found.trained == predict_scores(chain, few.x_test)).all() and found.trained.shape == (50, 10)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_a_wrong_bit_is_found_where_it_is(few: data.Dataset, index: int) -> None:
     chain = build(ARCH, few.shape)
     wrong = with_a_wrong_bit(lower(chain, few.x_test), index)
-    images, nodes = images_that_differ(chain, wrong, few.x_test)
+    found = compare(chain, wrong, few.x_test)
+    images, nodes = found.images, found.nodes
     first = wrong.values[index + 1].shape
-    assert images == len(few.x_test) and nodes[:index] == [0] * index
+    assert images == len(few.x_test) and nodes[:index] == (0,) * index
     assert nodes[index] == len(few.x_test) * first[0] * first[1]
 
 

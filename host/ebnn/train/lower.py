@@ -280,10 +280,11 @@ def predict_scores(chain: chainer.Chain, x: np.ndarray) -> np.ndarray:
     Raises:
         ExportError: when the chain does not end with Scores.
     """
-    return np.concatenate([_integers(run(chain, part)) for part in batches(x)])
+    return np.concatenate([head_integers(run(chain, part)) for part in batches(x)])
 
 
-def _integers(y: chainer.Variable) -> np.ndarray:
+def head_integers(y: chainer.Variable) -> np.ndarray:
+    """The integer scores, int32 (N, classes), behind logits that ``trace.run`` returned."""
     head = y.creator_node
     if not isinstance(head, ScoresFunction):
         raise ExportError(f"function {head.label}: a chain must end with Scores; {ORDERS}")

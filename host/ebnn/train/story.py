@@ -11,12 +11,10 @@ from ebnn import cost
 from ebnn.bundle import CONFIG_FILE, MODEL_FILE
 from ebnn.files import checkout_commit
 from ebnn.format import decode
-from ebnn.sim import Simulator
 from ebnn.train import checkpoint, config
-from ebnn.train.compare import images_that_differ
+from ebnn.train.compare import compare
 from ebnn.train.data import Dataset
 from ebnn.train.loop import CHECKPOINT
-from ebnn.train.lower import predict_scores
 from ebnn.train.runs import load_run, read_log
 
 SAMPLES_SHOWN = 24
@@ -34,9 +32,8 @@ def tell(folder: Path, data: Dataset, metrics: dict, summary: str) -> dict:
     settings = config.read(folder / CONFIG_FILE)
     model, chain = decode((folder / MODEL_FILE).read_bytes()), load_run(folder)
     images, classes = data.x_test, data.y_test
-    trained, scores = predict_scores(chain, images), Simulator(model.network).run(images)
-    wrong, _ = images_that_differ(chain, model.network, images)
-    answers = scores.argmax(axis=1)
+    found = compare(chain, model.network, images)
+    answers, unlike = found.scores.argmax(axis=1), (found.trained != found.scores).any(axis=1)
     return {
         "title": f"ebnn train: {data.name}",
         "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
@@ -44,15 +41,18 @@ def tell(folder: Path, data: Dataset, metrics: dict, summary: str) -> dict:
         "dataset": {"name": data.name, "test_count": len(images), "note": data.note},
         "arch": settings.arch,
         "labels": list(data.labels),
-        "accuracy": {"trainer": accuracy(trained.argmax(axis=1), classes), "simulator": accuracy(answers, classes)},
+        "accuracy": {
+            "trainer": accuracy(found.trained.argmax(axis=1), classes),
+            "simulator": accuracy(answers, classes),
+        },
         "mismatches": {
-            "simulator_vs_trainer": {"compared": len(images), "different": int((trained != scores).any(axis=1).sum())},
-            "trainer_nodes": {"compared": len(images), "different": wrong},
+            "simulator_vs_trainer": {"compared": len(images), "different": int(unlike.sum())},
+            "trainer_nodes": {"compared": len(images), "different": found.images},
         },
         "bytes": {"model": metrics["model_bytes"], "arena": model.plan.arena_size, "input": images[0].nbytes},
         "network": cost.describe(model),
         "summary": summary,
-        **pictures(data, answers, scores),
+        **pictures(data, answers, found.scores),
         "training": training(folder, metrics),
         "next_steps": _next_steps(folder, settings.dataset or data.name),
     }
