@@ -124,17 +124,17 @@ class Run:
 
     def check(self) -> str:
         """Trainer, simulator and C engine on every test image."""
-        from ebnn.train.lower import predict_scores
+        from ebnn.train.compare import compare
         from ebnn.train.runs import load_run
 
         images = self.dataset.x_test
-        self.trainer_scores = predict_scores(load_run(self.folder), images)
+        self.comparison = compare(load_run(self.folder), self.model.network, images)
         self.expected = measure.expect(self.blob, images, TRACES)
-        self.trainer_differs = measure.rows_that_differ(self.trainer_scores, self.expected.scores)
+        self.trainer_differs = measure.rows_that_differ(self.comparison.trained, self.expected.scores)
         self.c_scores = CEngine(self.blob).run(images)
         self.c_differs = measure.rows_that_differ(self.c_scores, self.expected.scores)
         return (
-            f"{len(images)} images: trainer and simulator differ in {self.trainer_differs}, "
+            f"{len(images)} images: trainer and simulator differ in {self.comparison.images} (every bit), "
             f"C engine and simulator in {self.c_differs}"
         )
 
@@ -208,7 +208,7 @@ class Run:
 
         labels = self.dataset.y_test
         predictions = {
-            "trainer": self.trainer_scores.argmax(axis=1),
+            "trainer": self.comparison.trained.argmax(axis=1),
             "simulator": self.expected.scores.argmax(axis=1),
             "c_engine": self.c_scores.argmax(axis=1),
             "device": np.array(self.measured.predictions),
@@ -219,6 +219,7 @@ class Run:
         total, measured = len(self.dataset.x_test), self.measured
         return {
             "simulator_vs_trainer": {"compared": total, "different": self.trainer_differs},
+            "trainer_nodes": {"compared": total, "different": self.comparison.images},
             "c_vs_simulator": {"compared": total, "different": self.c_differs},
             "device_vs_simulator": {"compared": measured.images, "different": measured.mismatches},
             "traces": {"compared": min(TRACES, measured.images), "different": measured.node_mismatches},
