@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import shutil
 import subprocess
 import sys
@@ -302,6 +303,23 @@ def test_default_mnist_network_takes_at_most_2300_bytes() -> None:
     for link in (link for link in chain.links() if isinstance(link, BatchNorm)):
         link.gamma.array[0] = -1  # a flip word for each layer
     assert len(build_model(lower(chain, x))) <= 2300
+
+
+@pytest.mark.parametrize(
+    "changes", [{"weights": "float"}, {"features": "relu"}, {"weights": "float", "features": "relu"}]
+)
+def test_float_run_has_metrics_but_no_model(tmp_path: Path, changes: dict) -> None:
+    digits, lines = data.load("digits"), []
+    config = Config(arch="4c3-p2-10", epochs=1, batch=64, **changes)
+    for _ in range(2):  # the second time it is found finished
+        metrics = train_and_export(digits, config, tmp_path, lines.append)
+        assert "there is no model to export" in lines[-1]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"checkpoint.npz", "config.toml", "log.jsonl", "metrics.json"}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    with pytest.raises(ExportError, match="weights are floats" if "weights" in changes else "sign must follow"):
+        export_run(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_same_seed_same_model_file(tmp_path: Path) -> None:
