@@ -137,6 +137,7 @@ def test_test_images_are_seen_twice_and_only_at_the_end(few: data.Dataset, monke
         ("gain = 1", "gain must be of type bool, got 1"),
         ("two_stage = 1.0", "two_stage must be at least 0 and below 1"),
         ("two_stage = 0.9\nepochs = 2", "two_stage must be 0 with so few epochs"),
+        ("two_stage = 0.1\nepochs = 4", "two_stage must be 0 with so few epochs"),
         ('optimizer = "bop"\nweights = "standard"', "weights must be clip with optimizer bop, which keeps no latent"),
         ('optimizer = "bop"\ntwo_stage = 0.5', "two_stage must be 0 with optimizer bop"),
         ('optimizer = "bop"\nbnn_plus = 0.1', "bnn_plus must be 0 with optimizer bop"),

@@ -161,8 +161,8 @@ def _pairs(config: Config) -> Rules:
         "weights": (not no_latents or config.weights == "clip", f"clip with optimizer bop, {no_latents}"),
     }
     if 0 < config.two_stage < 1:
-        last = config.first_binary_epoch < config.epochs
-        rules["two_stage"] = (last and not no_latents, f"0 with {'optimizer bop' if no_latents else 'so few epochs'}")
+        both = 0 < config.first_binary_epoch < config.epochs
+        rules["two_stage"] = (both and not no_latents, f"0 with {'optimizer bop' if no_latents else 'so few epochs'}")
     if config.bnn_plus > 0:
         rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
     if config.distill > 0:
