@@ -134,8 +134,9 @@ class SignFunction(chainer.FunctionNode):
         return (binarize(inputs[0]),)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        factor = self._factor(self.get_retained_inputs()[0].array)
-        return (chainer.as_variable(gradients[0].array * factor),)
+        x, gy = self.get_retained_inputs()[0].array, gradients[0].array
+        at_once = getattr(self._factor, "gradient", None)
+        return (chainer.as_variable(at_once(x, gy) if at_once else gy * self._factor(x)),)
 
 
 class GainFunction(chainer.FunctionNode):

@@ -83,7 +83,8 @@ def fit(
     """Train a chain that maps uint8 images (N, H, W, C) to logits (N, classes).
 
     Args:
-        chain: made with the links of this package; its parameters are changed in place.
+        chain: made with the links of this package; its parameters are changed in place. It is trained where it lies,
+            on the CPU or a GPU, and comes back to the CPU.
         data: images; a fixed part of the training images is held out to select the epoch.
         config: epochs, rates, seed and so on; what the chain's layers are belongs to ``build``.
         folder: where config.toml, log.jsonl and the checkpoint go; a checkpoint of the same run in it is
@@ -100,11 +101,11 @@ def fit(
     """
     first = distributed.team().first
     with one_blas_thread():
-        run = _Run(chain, data, config or Config(), Path(folder) if folder and first else None)
+        run = Run(chain, data, config or Config(), Path(folder) if folder and first else None)
         return run.complete(report if first else lambda line: None)
 
 
-class _Run:
+class Run:
     """One run from its start or its checkpoint to its end."""
 
     def __init__(self, chain: chainer.Chain, data: Dataset, config: Config, folder: Path | None) -> None:
@@ -144,13 +145,14 @@ class _Run:
             "last_epoch_test_accuracy": self._test_accuracy(),
         }
         checkpoint.restore(self.chain, self.best)
+        self.chain.to_device("@numpy")
         return Result(self.chain, self.epochs, self._metrics() | last | self.objective.metrics())
 
     def _next_epoch(self) -> None:
         start, number = time.perf_counter(), len(self.epochs)
         first_binary = self.config.first_binary_epoch
         with stage.at(number / max(1, self.config.epochs - 1), number < first_binary):
-            loss, right = self._train_epoch(number)
+            loss, right = self.train_epoch(number)
             if self.config.reestimate:
                 rows = self.team.share(self.training[:ESTIMATE_IMAGES])
                 estimate_statistics(self.chain, self.data.x_train[rows])
@@ -174,7 +176,7 @@ class _Run:
         warmup = self.config.warmup * self.steps
         return self.config.lr * factor(self.config.schedule, step - start, warmup, end - start)
 
-    def _train_epoch(self, number: int) -> tuple[float, float]:
+    def train_epoch(self, number: int) -> tuple[float, float]:
         """Mean loss and accuracy over the epoch's batches; every random number is drawn from (seed, epoch)."""
         generator = np.random.default_rng([self.config.seed, number])
         np.random.seed(generator.integers(1 << 32))
@@ -195,7 +197,8 @@ class _Run:
         return total / self.steps, hits / self.steps
 
     def _step(self, images: np.ndarray, rows: np.ndarray, copy: int) -> tuple[float, float]:
-        classes, logits = self.data.y_train[rows], self.chain(images)
+        send = self.chain.device.send  # a chain on a GPU is sent bytes; on the CPU nothing travels
+        classes, logits = send(self.data.y_train[rows]), self.chain(send(images))
         loss = self.objective(logits, images, classes, (rows, copy))
         self.chain.cleargrads()
         loss.backward()
