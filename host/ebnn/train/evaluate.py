@@ -21,8 +21,8 @@ def batches(images: np.ndarray) -> Iterator[np.ndarray]:
 def accuracy(chain: chainer.Chain, images: np.ndarray, classes: np.ndarray) -> float:
     """Share of the images that the chain, outside of training, puts into their class."""
     with chainer.using_config("train", False), chainer.no_backprop_mode():
-        found = [chain(part).array.argmax(axis=1) for part in batches(images)]
-    return float((np.concatenate(found) == classes).mean())
+        found = [chain(chain.device.send(part)).array.argmax(axis=1) for part in batches(images)]
+    return float((np.concatenate([chainer.backends.cuda.to_cpu(part) for part in found]) == classes).mean())
 
 
 def estimate_statistics(chain: chainer.Chain, images: np.ndarray) -> None:
@@ -36,6 +36,6 @@ def estimate_statistics(chain: chainer.Chain, images: np.ndarray) -> None:
         for index, part in enumerate(batches(images)):
             for link in norms:
                 link.decay = index / (index + 1)
-            chain(part)
+            chain(chain.device.send(part))
     for link, decay in zip(norms, decays, strict=True):
         link.decay = decay

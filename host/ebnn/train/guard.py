@@ -24,7 +24,7 @@ def check_classes(data: Dataset, rows: np.ndarray) -> None:
 def check_logits(chain: chainer.Chain, data: Dataset) -> None:
     """Raise ConfigError where the chain does not give one logit a class for each image."""
     with chainer.using_config("train", False), chainer.no_backprop_mode():
-        y = chain(data.x_train[:1])
+        y = chain(chain.device.send(data.x_train[:1]))
     found = getattr(y, "shape", type(y).__name__)
     if found != (1, len(data.labels)):
         raise ConfigError(
