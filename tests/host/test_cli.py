@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> Path:
 
 def test_every_verb_has_a_help(capsys: pytest.CaptureFixture) -> None:
     models = ("info", "export", "calibrate", "eval")
-    for verb in ("train", "ablate", *models, "firmware", "flash", "repl", "bench", "doctor", "demo"):
+    for verb in ("train", "search", "ablate", "zoo", *models, "firmware", "flash", "repl", "bench", "doctor", "demo"):
         with pytest.raises(SystemExit) as ended:
             cli.main([verb, "--help"])
         assert ended.value.code == 0

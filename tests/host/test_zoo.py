@@ -190,6 +190,7 @@ def test_a_run_is_measured_and_added(run: Path, tmp_path: Path, monkeypatch: pyt
     worse = reseed(run, 1, "worse", held_out_accuracy=0.5, test_accuracy=0.25)
     added = add.add("new", [worse, run], None, lambda line: None)
     spread = {"numbers": [1, 0], "mean": (0.25 + before["test_accuracy"]) / 2, "least": 0.25}
+    spread |= {"held_out_mean": 0.75, "held_out_least": 0.5, "held_out_most": before["held_out_accuracy"]}
     assert added.metrics == before | {"seeds": spread | {"most": before["test_accuracy"]}} | add.count(
         added.blob, "new"
     )

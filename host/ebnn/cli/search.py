@@ -17,6 +17,8 @@ from ebnn.errors import ConfigError
 from ebnn.plan import FITS
 
 if TYPE_CHECKING:
+    from ebnn.search.halving import Search, Standing
+    from ebnn.search.limits import Candidate
     from ebnn.train.config import Config
     from ebnn.train.data import Dataset
 
@@ -57,37 +59,55 @@ def _rungs(text: str) -> tuple[int, ...]:
 
 def run_search(options: argparse.Namespace) -> None:
     """ebnn search."""
-    from ebnn.search import halving, limits, results
+    from ebnn.search import halving, results
+    from ebnn.search.limits import Limits
     from ebnn.train import data
-    from ebnn.train.pool import Pool, Source
+    from ebnn.train.pool import Source
 
     dataset = data.load(options.dataset, options.data_dir)
-    chosen = _config(options, dataset)
-    bounds = limits.Limits(options.bytes, options.arena, options.cycles, _core(options), options.fit)
+    bounds = Limits(options.bytes, options.arena, options.cycles, _core(options), options.fit)
     source = Source(options.dataset, options.data_dir, options.images)
-    search = halving.Search(source, chosen, bounds, options.epochs, options.out)
+    search = halving.Search(source, _config(options, dataset), bounds, options.epochs, options.out)
     screen = Screen(sys.stdout)
-    screen.status(f"drawing {options.count} architectures")
-    found = list(islice(limits.candidates(dataset, chosen, bounds), options.count))
-    screen.close()
-    if not found:
-        raise ConfigError(f"no architecture that was drawn takes {bounds}, and most of the bytes")
-    print(f"{len(found)} architectures of {bounds}")
+    found = _candidates(search, dataset, options.count, screen)
     if options.plan:
         print(results.candidate_table(search, found).text())
         return
     try:
-        with Pool(options.out, options.jobs, screen.line, screen.status) as pool:
-            standings = halving.conduct(
-                search, found, pool, lambda s: screen.show(results.table(search, s, LIVE_ROWS).text())
-            )
+        standings = _conduct(search, found, options.jobs, screen)
     except KeyboardInterrupt:
         screen.close()
-        print(f"stopped; what was trained is kept in {options.out}: the same command goes on")
+        screen.line(f"stopped; what was trained is kept in {options.out}: the same command goes on")
         raise
-    screen.close()
     print(results.table(search, standings, FINAL_ROWS).text())
-    print(f"the best: {results.write(search, standings)}; next: {results.next_command(search, options.jobs)}")
+    best = results.write(search, standings)
+    print(f"the best: {best}; all: {results.PAGE_FILE} beside it; next: {results.next_command(search, options.jobs)}")
+
+
+def _candidates(search: Search, dataset: Dataset, count: int, screen: Screen) -> list[Candidate]:
+    from ebnn.search.limits import candidates
+
+    screen.status(f"drawing {count} architectures")
+    found = list(islice(candidates(dataset, search.base, search.limits), count))
+    screen.close()
+    if not found:
+        raise ConfigError(f"no architecture that was drawn takes {search.limits}, and most of the bytes")
+    screen.line(f"{len(found)} architectures of {search.limits}")
+    return found
+
+
+def _conduct(search: Search, found: list[Candidate], jobs: int, screen: Screen) -> list[Standing]:
+    """Train, with a table of the best that changes."""
+    from ebnn.search import halving, results
+    from ebnn.train.pool import Pool
+
+    def show(standings: list[Standing]) -> None:
+        screen.show(results.table(search, standings, LIVE_ROWS).text())
+
+    with Pool(search.folder, jobs, screen.line, screen.status) as pool:
+        standings = halving.conduct(search, found, pool, show)
+    screen.close()
+    return standings
 
 
 def _config(options: argparse.Namespace, dataset: Dataset) -> Config:

@@ -9,7 +9,7 @@ A folder ``NAME`` holds ``config.toml`` (``ebnn.train.config``, with its data se
 |---|---|
 | ``model_bytes_without_labels``, ``arena_bytes``, ``model_sha256``, ``shapes`` | what follows from the file alone |
 | ``seed`` | of the run, chosen among ``seeds`` by its held-out images |
-| ``seeds`` | ``numbers``, and ``mean``, ``least`` and ``most`` of the runs' test accuracy |
+| ``seeds`` | ``numbers``, and ``mean``, ``least`` and ``most`` of the runs' test accuracy (``train.seeds.spread``) |
 | ``float_twin_test_accuracy`` | of the same architecture with float weights and feature maps, where that was trained |
 | ``instructions`` | of one inference by core, counted on the input of the model's self-test |
 | ``counted_with`` | ``engine`` (hash of its sources) and ``compiler`` |

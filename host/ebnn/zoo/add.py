@@ -6,7 +6,6 @@ the training wrote. Instructions are counted as ``make bench`` counts them: bare
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from ebnn.footprint import run_tool
 from ebnn.format import decode
 from ebnn.measure import rows_that_differ
 from ebnn.sim import Simulator, selftest_input
-from ebnn.train import data
+from ebnn.train import data, seeds
 from ebnn.train.data import Dataset
 from ebnn.zoo.models import PACKAGED, SIGNALS_FILE, Entry, entries, file_facts, models_folder
 from ebnn.zoo.page import CORES, markdown, panels
@@ -51,10 +50,10 @@ def add(name: str, runs: Sequence[Path], data_dir: str | None = None, say: Say =
         raise ConfigError("adding to the zoo needs the source tree: run it from a checkout")
     found = [Entry(folder) for folder in runs]
     run = max(found, key=lambda entry: entry.metrics["held_out_accuracy"])
-    seeds = run.metrics.get("seeds") if len(found) == 1 else spread(found)
+    apart = run.metrics.get("seeds") if len(found) == 1 else spread(found)
     figures = run.metrics | file_facts(run.blob) | check(run, load(run, data_dir))
     say(f"{name}: {100 * figures['test_accuracy']:.2f} % of {figures['test_images']} test images, 0 differences")
-    figures |= {"seed": run.config["seed"], "seeds": seeds} | count(run.blob, name)
+    figures |= {"seed": run.config["seed"], "seeds": apart} | count(run.blob, name)
     say(f"{name}: {', '.join(f'{core} {number:,}' for core, number in figures['instructions'].items())} instructions")
     folder = models_folder() / name
     write_atomic(folder / CONFIG_FILE, (run.folder / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -123,19 +122,13 @@ def count(blob: bytes, name: str) -> dict:
 
 
 def spread(found: Sequence[Entry]) -> dict:
-    """Seeds and test accuracies of runs that differ in nothing else; raises ConfigError where they do, or in less."""
+    """``train.seeds.spread`` of runs that differ in nothing else; raises ConfigError where they do, or in less."""
     for other in found[1:]:
         _same(found[0], other, {"seed"})
     numbers = [entry.config["seed"] for entry in found]
     if len(set(numbers)) < len(numbers):
         raise ConfigError(f"{found[0].folder}: the seeds are {numbers}, some are the same")
-    accuracies = [entry.metrics["test_accuracy"] for entry in found]
-    return {
-        "numbers": numbers,
-        "mean": statistics.fmean(accuracies),
-        "least": min(accuracies),
-        "most": max(accuracies),
-    }
+    return seeds.spread(numbers, [entry.metrics for entry in found])
 
 
 def _same(one: Entry, other: Entry, but: set[str]) -> None:
