@@ -87,11 +87,12 @@ def test_the_fast_bounds_refuse_nothing_that_is_within_limits(shape: tuple[int, 
         found = limits.measure(images, Config(arch=text), tight)
         checked += 1
         assert limits.fewest_bytes(parsed, shapes) <= found.bytes
+        assert limits.named(images, Config(), tight, text) == found
         for size in (found.bytes, int(found.bytes / limits.LEAST_SHARE)):
             exact = Limits(size, found.arena, found.cycles)
             assert exact.holds(found) and exact.may_hold(text, shape)
         others = (
-            Limits(found.bytes - 1), Limits(2 * found.bytes), Limits(found.bytes, found.arena - 4),
+            Limits(found.bytes - 1), Limits(found.bytes, found.arena - 4),
             Limits(found.bytes, None, found.cycles - 1),
         )  # fmt: skip
         assert not any(other.holds(found) for other in others)
@@ -218,9 +219,11 @@ def test_the_command(few: Path, searched: tuple, capsys: pytest.CaptureFixture, 
 
 def test_the_plan_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     options = ["search", "--dataset", "digits", "--bytes", "500", "--board", "mps2-an386", "--count", "3", "--plan"]
-    assert cli.main([*options, "--out", str(tmp_path / "none")]) == 0
+    assert cli.main([*options, "--also", "8c3-p2-10", "--out", str(tmp_path / "none")]) == 0
     said = capsys.readouterr().out
-    assert "cycles, m4" in said and len(re.findall(r"^\d+c", said, re.MULTILINE)) == 3
+    assert "cycles, m4" in said
+    found = re.findall(r"^\d+c\S+", said, re.MULTILINE)
+    assert len(found) == 4 and found[0] == "8c3-p2-10"
     assert not (tmp_path / "none").exists()
 
 
@@ -228,6 +231,8 @@ WRONG = [
     (["--bytes", "40"], "no architecture that was drawn takes at most 40 bytes"),
     (["--epochs", "4,2"], "epochs must rise from rung to rung, got 4, 2"),
     (["--set", "weights=float"], "a float network"),
+    (["--also", "64c3-p2-10"], "64c3-p2-10 is not within at most 500 bytes, fit small: 1,"),
+    (["--also", "8c3-p2-3"], "8c3-p2-3 has 3 classes, digits has 10"),
     (["--set", "lr=-1"], "lr must be above 0"),
     (["--set", "arch=8c3-10", "--set", "lrr=1"], "unknown lrr"),
 ]

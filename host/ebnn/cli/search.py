@@ -42,6 +42,9 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     add_board_option(search)
     search.add_argument("--fit", choices=FITS, default="small", help="least memory, a compromise, most speed (small)")
     search.add_argument("--count", type=positive, default=40, help="architectures that are tried (%(default)s)")
+    search.add_argument(
+        "--also", action="append", default=[], metavar="ARCH", help="try this one, too; it must be within the limits"
+    )
     search.add_argument("--epochs", type=_rungs, default=(2, 6, 18), metavar="N,N,...", help="by rung (2,6,18)")
     search.add_argument("--images", type=int, default=0, help="train on so many only (all)")
     search.add_argument("--jobs", type=positive, default=1, help="processes (1)")
@@ -69,7 +72,7 @@ def run_search(options: argparse.Namespace) -> None:
     source = Source(options.dataset, options.data_dir, options.images)
     search = halving.Search(source, _config(options, dataset), bounds, options.epochs, options.out)
     screen = Screen(sys.stdout)
-    found = _candidates(search, dataset, options.count, screen)
+    found = _candidates(search, dataset, options, screen)
     if options.plan:
         print(results.candidate_table(search, found).text())
         return
@@ -84,11 +87,14 @@ def run_search(options: argparse.Namespace) -> None:
     print(f"the best: {best}; all: {results.PAGE_FILE} beside it; next: {results.next_command(search, options.jobs)}")
 
 
-def _candidates(search: Search, dataset: Dataset, count: int, screen: Screen) -> list[Candidate]:
-    from ebnn.search.limits import candidates
+def _candidates(search: Search, dataset: Dataset, options: argparse.Namespace, screen: Screen) -> list[Candidate]:
+    """Those that a person names, then those that are drawn; each once."""
+    from ebnn.search.limits import candidates, named
 
-    screen.status(f"drawing {count} architectures")
-    found = list(islice(candidates(dataset, search.base, search.limits), count))
+    asked = [named(dataset, search.base, search.limits, text) for text in options.also]
+    screen.status(f"drawing {options.count} architectures")
+    drawn = islice(candidates(dataset, search.base, search.limits), options.count)
+    found = list(dict.fromkeys([*asked, *drawn]))
     screen.close()
     if not found:
         raise ConfigError(f"no architecture that was drawn takes {search.limits}, and most of the bytes")

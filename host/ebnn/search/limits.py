@@ -48,15 +48,15 @@ class Limits:
         return f"at most {', '.join(said)}, fit {self.fit}"
 
     def holds(self, found: Candidate) -> bool:
-        """Whether a candidate is within the limits, and not far below the bytes."""
+        """Whether a candidate is within the limits."""
         return (
-            LEAST_SHARE * self.bytes <= found.bytes <= self.bytes
+            found.bytes <= self.bytes
             and (self.arena is None or found.arena <= self.arena)
             and (self.cycles is None or found.cycles <= self.cycles)
         )
 
     def may_hold(self, text: str, shape: Shape) -> bool:
-        """False where an architecture cannot be within the limits, or its windows do not fit: fast, without weights."""
+        """False where an architecture is beyond the limits, wastes bytes, or its windows do not fit: fast, no weights."""
         found = arch.parse(text)
         try:
             shapes = [shape, *found.shapes(shape)]
@@ -77,6 +77,9 @@ class Candidate:
     arena: int
     macs: int
     cycles: int
+
+    def __str__(self) -> str:
+        return f"{self.bytes:,} bytes, {self.arena:,} bytes of arena, {self.cycles:,} cycles"
 
 
 def fewest_bytes(architecture: arch.Architecture, shapes: list[Shape]) -> int:
@@ -120,6 +123,21 @@ def measure(data: Dataset, config: Config, limits: Limits) -> Candidate:
     return Candidate(config.arch, size, totals["arena_bytes"], macs, round(sum(work.cycles or work.instructions)))
 
 
+def named(data: Dataset, config: Config, limits: Limits, text: str) -> Candidate:
+    """An architecture that a person asks for.
+
+    Raises:
+        ConfigError: it has another number of classes than the data, does not fit, or is not within the limits.
+    """
+    classes = arch.parse(text).classes
+    if classes != len(data.labels):
+        raise ConfigError(f"architecture {text} has {classes} classes, {data.name} has {len(data.labels)}")
+    found = measure(data, config.replace(arch=text), limits)
+    if not limits.holds(found):
+        raise ConfigError(f"architecture {found.arch} is not within {limits}: {found}")
+    return found
+
+
 def candidates(data: Dataset, config: Config, limits: Limits) -> Iterator[Candidate]:
     """Different architectures within limits while some are found, in an order that the configuration's seed decides."""
     generator, seen, idle = np.random.default_rng(config.seed), set(), 0
@@ -146,6 +164,6 @@ def _next(
             found = measure(data, config.replace(arch=text), limits)
         except EbnnError:  # for example more scratch than a record can say
             continue
-        if limits.holds(found):
+        if limits.holds(found) and found.bytes >= LEAST_SHARE * limits.bytes:
             return found
     return None
