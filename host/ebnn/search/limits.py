@@ -56,7 +56,7 @@ class Limits:
         )
 
     def may_hold(self, text: str, shape: Shape) -> bool:
-        """False where an architecture is beyond the limits, wastes bytes, or its windows do not fit: fast, no weights."""
+        """False where an architecture must be beyond the limits, waste bytes, or has windows that do not fit: it is fast."""
         found = arch.parse(text)
         try:
             shapes = [shape, *found.shapes(shape)]
