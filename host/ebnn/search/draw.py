@@ -11,11 +11,11 @@ from ebnn.geometry import Pair, Shape
 
 CONVS = (2, 3, 2, 3, 1)  # convolutions of one candidate after the other: one alone is rarely good
 FILTERS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128)
-KERNELS = (1, 3, 4, 5, 7)
+KERNELS = (3, 3, 4, 5, 5, 7, 1)
 POOLS = ((), (2, 2), (3, 3), (3, 2))  # window and stride
 HIDDEN = (16, 32, 48, 64, 96, 128)
 HIDDEN_SHARE = 0.2
-STRIDE_SHARE = 0.2  # of the convolutions have stride 2
+STRIDE_SHARE = 0.15  # of the convolutions have stride 2
 PADDED_SHARE = 0.4
 
 Item = TypeVar("Item")
@@ -26,11 +26,12 @@ def draw(generator: np.random.Generator, convs: int, shape: Shape, classes: int)
 
     Images of height 1 get windows of height 1.
     """
-    tokens = []
+    tokens, filters = [], 0
     for number in range(convs):
+        filters = _one(generator, [count for count in FILTERS if 2 * count >= filters])  # more than half is not lost
         # A first kernel of one pixel of one channel would compare it with a number, and see nothing else.
-        kernels = KERNELS[1:] if number == 0 else KERNELS
-        tokens.append(_conv(generator, kernels, shape[0] == 1))
+        kernels = KERNELS if number else KERNELS[:-1]
+        tokens.append(f"{filters}{_conv(generator, kernels, shape[0] == 1)}")
         pool = _one(generator, POOLS)
         if pool:
             tokens.append(_pool(pool, shape[0] == 1))
@@ -40,9 +41,9 @@ def draw(generator: np.random.Generator, convs: int, shape: Shape, classes: int)
 
 
 def _conv(generator: np.random.Generator, kernels: Sequence[int], flat: bool) -> str:
-    filters, side = _one(generator, FILTERS), _one(generator, kernels)
+    side = _one(generator, kernels)
     padded, strided = generator.random() < PADDED_SHARE, generator.random() < STRIDE_SHARE
-    token = f"{filters}c{_size(side, flat)}"
+    token = f"c{_size(side, flat)}"
     if strided and side > 1:  # a stride beyond the kernel would leave pixels out
         token += f"s{_size(2, flat)}"
     pad = (side - 1) // 2

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import cycle
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ebnn.train.config import Config
 from ebnn.train.data import Dataset
 from ebnn.train.preview import preview
 
+LEAST_BITS = 8  # of every map, a class; fewer are a bottleneck
 LEAST_SHARE = 0.7  # of the bytes; a smaller model wastes them
 MOST_DRAWS = 20_000  # for the next candidate
 
@@ -56,11 +57,16 @@ class Limits:
         )
 
     def may_hold(self, text: str, shape: Shape) -> bool:
-        """False where an architecture must be beyond the limits, waste bytes, or has windows that do not fit: it is fast."""
+        """False where an architecture cannot be a candidate: fast, without weights.
+
+        Its windows do not fit, a map holds too few bits, it must be beyond the limits, or far below the bytes.
+        """
         found = arch.parse(text)
         try:
             shapes = [shape, *found.shapes(shape)]
         except ConfigError:
+            return False
+        if min(map(math.prod, shapes[1:-1])) < LEAST_BITS * found.classes:
             return False
         least = fewest_bytes(found, shapes)
         largest = max(bits.map_bytes(after) for after in _kept(found, shapes))
@@ -140,14 +146,14 @@ def named(data: Dataset, config: Config, limits: Limits, text: str) -> Candidate
 
 def candidates(data: Dataset, config: Config, limits: Limits) -> Iterator[Candidate]:
     """Different architectures within limits while some are found, in an order that the configuration's seed decides."""
-    generator, seen, idle = np.random.default_rng(config.seed), set(), 0
-    for convs in cycle(CONVS):
-        found = _next(data, config, limits, convs, (generator, seen))
-        idle = idle + 1 if found is None else 0
+    drawn, convs = (np.random.default_rng(config.seed), set()), deque(CONVS)
+    while convs:
+        found = _next(data, config, limits, convs[0], drawn)
         if found:
             yield found
-        if idle == len(CONVS):
-            return
+            convs.rotate(-1)
+        else:
+            convs = deque(number for number in convs if number != convs[0])
 
 
 def _next(
