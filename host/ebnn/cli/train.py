@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -65,14 +66,17 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--distributed", action="store_true", help="by the processes that `mpiexec -n 2 ebnn train ...` starts"
     )
+    train.add_argument("--gpu", action="store_true", help="on the first GPU, through CuPy (EBNN_DEVICE names another)")
     train.add_argument("--json", action="store_true", help="print the metrics as JSON at the end")
     train.set_defaults(run=run_train)
 
 
 def run_train(options: argparse.Namespace) -> None:
     """ebnn train."""
-    from ebnn.train import distributed
+    from ebnn.train import device, distributed
 
+    if options.gpu:
+        os.environ.setdefault(device.VARIABLE, device.FIRST_GPU)  # processes that train inherit it
     if not options.distributed:
         distributed.check_alone()
         return _train(options, _to_stderr if options.json else print)

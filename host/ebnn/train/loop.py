@@ -20,7 +20,7 @@ from ebnn import arch
 from ebnn.bundle import METRICS_FILE, MODEL_FILE
 from ebnn.errors import ConfigError
 from ebnn.files import write_atomic
-from ebnn.train import augment, checkpoint, distributed, guard, losses, model, optimizers, stage, watch
+from ebnn.train import augment, checkpoint, device, distributed, guard, losses, model, optimizers, stage, watch
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config, from_dict
 from ebnn.train.config import read as read_config
@@ -70,6 +70,7 @@ def train(data: Dataset, config: Config, folder: str | Path | None = None, repor
     if classes != len(data.labels):
         raise ConfigError(f"architecture {config.arch} has {classes} classes, {data.name} has {len(data.labels)}")
     chain = model.build(config, data.shape)
+    device.place(chain)
     return fit(chain, data, config, folder, report)
 
 
