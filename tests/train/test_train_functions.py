@@ -122,13 +122,22 @@ def test_conv_gradients_equal_chainers(arguments: tuple) -> None:
 @pytest.mark.parametrize("arguments", CONVS)
 @pytest.mark.parametrize("bytes_", [True, False])
 def test_pool_inside_of_conv_has_the_gradients_of_pool_after_conv(arguments: tuple, bytes_: bool) -> None:
+    compare_pools(arguments, bytes_, 2, (7, 11, 13, arguments[0]))
+
+
+@pytest.mark.parametrize("pool", [16, 17, (2, 130)])
+def test_pool_of_more_positions_than_a_byte_tells_apart(pool: int | tuple) -> None:
+    compare_pools((1, 4, 3, 1, 1, -1), False, pool, (2, 20, 133, 1))
+
+
+def compare_pools(arguments: tuple, bytes_: bool, pool: int | tuple, shape: tuple) -> None:
+    """Gradients of ``pool`` inside and after a convolution of images of ``shape``."""
     generator, link = np.random.default_rng(4), BinaryConv2D(*arguments)
-    shape = (7, 11, 13, arguments[0])
     image = generator.integers(0, 256, shape, dtype=np.uint8) if bytes_ else signs(generator, shape)
     grads = []
     for inside in (True, False):
         x = chainer.Variable(image, requires_grad=not bytes_)
-        y = link(x, pool=2) if inside else max_pool(link(x), 2)
+        y = link(x, pool=pool) if inside else max_pool(link(x), pool)
         link.cleargrads()
         backward(y)
         grads.append((link.W.grad.copy(), x.grad))
@@ -215,6 +224,15 @@ def test_estimators() -> None:
         sign(variable, "none")
 
 
+def test_gradient_of_sign_in_any_order_of_memory() -> None:
+    """What a person's own chain hands over may be a view: turned, or with steps."""
+    values = np.random.default_rng(11).uniform(-2, 2, (4, 5, 6)).astype(np.float32)
+    for view in (values.transpose(1, 0, 2), values[:, ::-1], values[:, :, ::2]):
+        x = chainer.Variable(view)
+        gy = backward(sign(x))
+        assert np.array_equal(x.grad, gy * (np.abs(view) <= 1.25))
+
+
 def test_scores_are_scaled_integers() -> None:
     link = Scores(3)
     link.bias.array[...] = (0.6, -1.2, 0.2)
@@ -251,7 +269,9 @@ def test_scores_gradients_equal_differences() -> None:
         (lambda: BinaryConv2D(1, 3, 3)(np.zeros((1, 5, 5, 1))), "float64"),
         (lambda: BinaryDense(5, 3)(np.zeros((1, 4), np.uint8)), r"\(N, 5\)"),
         (lambda: BatchNorm(4)(chainer.Variable(np.zeros((2, 3), np.float32))), "4 channels"),
+        (lambda: BinaryConv2D(1, 3, 3)(np.zeros((1, 5, 5, 1), np.uint8), pool=0), "each must be 1 to 255"),
         (lambda: max_pool(chainer.Variable(np.zeros((1, 2, 2, 1), np.float32)), 3), "does not fit"),
+        (lambda: max_pool(chainer.Variable(np.zeros((1, 4, 4, 1), np.float32)), 2, 2, 2), "below the window's size"),
     ],
 )
 def test_errors_of_links(call, said: str) -> None:

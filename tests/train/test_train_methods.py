@@ -41,6 +41,7 @@ NETS = [
     ("9c3-p3s2-7c2p1-p3s1p1-4", (11, 12, 1)),  # pools that overlap, one with padding
     ("6c2-p2-p2s1-5", (9, 9, 1)),  # a pool of features too
     ("33c1x5p0x2-p1x2-5c1x3s1x2-3", (1, 32, 1)),
+    ("5c3-p17-4", (19, 20, 1)),  # a pool of more positions than a byte tells apart
 ]
 
 

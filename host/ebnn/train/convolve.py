@@ -13,13 +13,14 @@ from ebnn.train.arrays import Array
 from ebnn.train.parallel import for_each, slices
 
 EXACT_LIMIT = 1 << 24  # integers below are exact in float32
+MOST_PHASES = 256  # positions of a pool window: which of them won is kept in a byte
 
 
 @dataclass(frozen=True)
 class Convolution:
     """What is computed: ``shape`` of one input image, windows and border, ``output`` (h, w, filters) of one image.
 
-    ``geometry.pool`` must equal ``geometry.pool_stride`` and have no padding.
+    ``geometry.pool`` must equal ``geometry.pool_stride``, have no padding and at most ``MOST_PHASES`` positions.
     """
 
     shape: Shape

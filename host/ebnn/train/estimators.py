@@ -36,7 +36,9 @@ class ClippedSTE:
 
     def gradient(self, x: Array, gy: Array) -> Array:
         """gy times the factor, in one pass where C serves."""
-        return native.clipped(x, np.ascontiguousarray(gy), self.clip) if native.serves(x) else gy * self(x)
+        if not native.serves(x):
+            return gy * self(x)
+        return native.clipped(np.ascontiguousarray(x), np.ascontiguousarray(gy), self.clip)
 
 
 @dataclass(frozen=True)

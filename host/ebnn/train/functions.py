@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ebnn.errors import NetworkError
-from ebnn.geometry import Geometry, Pair
+from ebnn.geometry import Geometry, Pair, window_fault
 from ebnn.train import arrays, convolve, estimators, native, normalize, pooling
 from ebnn.train.arrays import Array
 from ebnn.train.compat import chainer
@@ -241,10 +241,13 @@ def max_pool(x: Variable, window: int | Pair, stride: int | Pair | None = None, 
     none is given; padding never counts. Right after a convolution, ``conv(x, pool=window)`` is the same and faster.
 
     Raises:
-        NetworkError: when no window fits.
+        NetworkError: when no window fits, or padding is as large as the window.
     """
     windows = (pair(window), pair(window if stride is None else stride), pair(pad))
-    if min(pooling.output_size(x.shape[1:], *windows)) < 1 or x.ndim != 4:
+    fault = window_fault("max_pool", windows[0], windows[1], windows[2] * 2)
+    if fault:
+        raise NetworkError(fault)
+    if x.ndim != 4 or min(pooling.output_size(x.shape[1:], *windows)) < 1:
         raise NetworkError(f"max_pool: a window {windows[0]} does not fit into a map of shape {x.shape[1:]}")
     return MaxPoolFunction(*windows).apply((x,))[0]
 

@@ -21,7 +21,7 @@ from ebnn.errors import NetworkError
 from ebnn.geometry import MAX_BYTE, Geometry, Pair, map_size, window_fault
 from ebnn.train import functions, weights
 from ebnn.train.compat import chainer
-from ebnn.train.convolve import check_exact
+from ebnn.train.convolve import MOST_PHASES, check_exact
 from ebnn.train.functions import Variable, pair
 
 BN_EPS = 1e-4  # added to the variance; sums are integers, so real variances are far larger
@@ -121,11 +121,15 @@ class BinaryConv2D(BinaryLink):
             raise NetworkError(f"{self._where()}: input must be (N, H, W, {self.W.shape[3]}), got {x.shape}")
         self._check_values(x)
         geometry = self._pooled(x, pair(pool))
+        if math.prod(geometry.pool) > MOST_PHASES:
+            return functions.max_pool(self.forward(x), pool)
         return self._sums(functions.BinaryConv2DFunction(geometry), x)
 
     def _pooled(self, x: Variable, pool: Pair) -> Geometry:
         g = self.geometry
-        size = map_size(x.shape[1:3], g.kernel, g.stride, g.pad)
+        size, fault = map_size(x.shape[1:3], g.kernel, g.stride, g.pad), window_fault("pool", pool, pool, (0,) * 4)
+        if fault:
+            raise NetworkError(f"{self._where()}: {fault}")
         if size[0] < pool[0] or size[1] < pool[1]:
             raise NetworkError(f"{self._where()}: no window fits into an input of shape {x.shape[1:]}")
         return Geometry(g.kernel, g.stride, g.pad, g.border, pool, pool)

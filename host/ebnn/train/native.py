@@ -96,8 +96,8 @@ def _load() -> ctypes.CDLL:
 
 
 def serves(x: object) -> bool:
-    """Whether these functions take the array: one of NumPy, where they could be compiled."""
-    return isinstance(x, np.ndarray) and library() is not None
+    """Whether these functions take the array: one of NumPy, of bytes or float32, where they could be compiled."""
+    return isinstance(x, np.ndarray) and x.dtype in (np.uint8, np.float32) and library() is not None
 
 
 def _at(array: np.ndarray | None) -> int | None:
