@@ -102,6 +102,23 @@ def test_two_values_have_no_interval() -> None:
     }  # fmt: skip
 
 
+def test_a_folder_of_one_run_or_of_others_is_refused(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    options = ["train", "--dataset", str(few), *TRAIN, "--epochs", "1", "--out"]
+    assert cli.main([*options, str(tmp_path / "one")]) == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "metrics.json").write_text('{"mine": 1}')
+    before = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
+    for folder, says in (("one", "holds a run of one seed"), ("other", "metrics.json is not of a run of ebnn")):
+        assert cli.main([*options, str(tmp_path / folder), "--seeds", "2"]) == 1
+        assert says in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.glob("*/*")} == before
+
+
+def test_processes_are_for_several_seeds(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["train", "--dataset", "digits", "--jobs", "2"]) == 1
+    assert "--jobs is of --seeds" in capsys.readouterr().err
+
+
 def test_processes_of_its_own_only(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["train", "--dataset", "digits", "--seeds", "2", "--distributed"]) == 1
     assert "leave --distributed out" in capsys.readouterr().err

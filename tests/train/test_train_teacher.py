@@ -225,6 +225,12 @@ def test_the_twin_s_accuracy_is_kept(few: data.Dataset, tmp_path: Path) -> None:
     )
 
 
+def test_floats_have_no_twin(few: data.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no float twin"):
+        train_and_export(few, FLOAT, tmp_path, silent, Wish(twin=True))
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command(few: data.Dataset, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """A float run, then a student of it with its twin."""
     names = ("x_train", "y_train", "x_test", "y_test")

@@ -77,6 +77,8 @@ def run_train(options: argparse.Namespace) -> None:
 
     if options.gpu:
         os.environ.setdefault(device.VARIABLE, device.FIRST_GPU)  # processes that train inherit it
+    if options.jobs > 1 and not options.seeds:
+        raise ConfigError("--jobs is of --seeds: give both, or neither")
     if not options.distributed:
         distributed.check_alone()
         return _train(options, _to_stderr if options.json else print)

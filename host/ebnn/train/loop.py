@@ -112,7 +112,7 @@ class Run:
     def __init__(self, chain: chainer.Chain, data: Dataset, config: Config, folder: Path | None) -> None:
         self.chain, self.data, self.config, self.folder = chain, data, config, folder
         if folder is not None:
-            _prepare(folder)
+            prepare(folder)
         self.training, self.held_out = data.split()
         self.team = distributed.team()
         self.team.check(min(config.batch, len(self.training)))
@@ -294,8 +294,12 @@ class Run:
         }
 
 
-def _prepare(folder: Path) -> None:
-    """Make the folder and try to write into it, before hours of training; refuse one that belongs to others."""
+def prepare(folder: Path) -> None:
+    """Make the folder of a run and try to write into it, before hours of training.
+
+    Raises:
+        ConfigError: it cannot be written to, or belongs to others.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

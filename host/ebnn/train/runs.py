@@ -59,10 +59,12 @@ def train_and_export(
         The metrics as in metrics.json; accuracies from 0 to 1.
 
     Raises:
-        ConfigError: as ``train`` does, and where the images cannot be prepared as ``wish`` says.
+        ConfigError: as ``train`` does, where the images cannot be prepared as ``wish`` says, and for a twin of floats.
         ExportError: when trainer and integers disagree.
     """
     preparation = _preparation(data, wish)
+    if wish.twin and not config.is_binary:
+        raise ConfigError("a float network (weights float or features relu) has no float twin: leave --twin out")
     if not distributed.team().first:
         return _beside_the_first(data, config, report, wish)
     result = train(data, config, folder, report)
@@ -91,7 +93,7 @@ def train_and_export(
 def _beside_the_first(data: Dataset, config: Config, report: Report, wish: Wish) -> dict:
     """What another process than the first one does: its share of every training. It writes nothing."""
     result = train(data, config, None, report)
-    if wish.twin and config.is_binary:
+    if wish.twin:
         train_twin(data, config, None, report)
     return result.metrics
 

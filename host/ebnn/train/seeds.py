@@ -16,7 +16,7 @@ from ebnn.files import write_atomic
 from ebnn.intervals import interval
 from ebnn.tables import Table
 from ebnn.train.config import Config
-from ebnn.train.loop import CONFIG
+from ebnn.train.loop import CHECKPOINT, CONFIG, prepare
 from ebnn.train.pool import Pool, Source, Task
 from ebnn.train.runs import Wish, export_run
 
@@ -60,8 +60,12 @@ def train_seeds(seeds: Seeds, pool: Pool) -> tuple[dict, Table]:
         metrics.json of the selected one with ``seed`` and ``seeds`` (``spread``), and a table of all.
 
     Raises:
-        ConfigError: a seed failed, or its folder holds another run; the others are kept.
+        ConfigError: a seed failed, or its folder holds another run; the others are kept. The folder of all belongs to
+            others, or to a run of one seed.
     """
+    prepare(seeds.folder)
+    if (seeds.folder / CHECKPOINT).exists():
+        raise ConfigError(f"{seeds.folder}: holds a run of one seed: name another folder for several")
     tasks = seeds.tasks
     pool.perform("seeds", tasks)
     if pool.failed:
