@@ -13,6 +13,7 @@ import pytest
 
 from ebnn import cli
 from ebnn.cli.screen import Screen
+from ebnn.errors import ConfigError
 from ebnn.train import config, data
 from ebnn.train.seeds import spread
 
@@ -172,6 +173,18 @@ def test_a_terminal_shows_the_last_state_below_the_lines(monkeypatch: pytest.Mon
     assert len(terminal.seen()) == 2 + 28 + 1
     screen.close()
     assert terminal.seen() == ["one begins", "two begins"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, ConfigError])
+def test_a_stop_leaves_the_lines_and_says_how_to_go_on(stop: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    screen = Screen(terminal)
+    with pytest.raises(stop), screen.training(Path("there")):
+        use(screen)
+        raise stop
+    how = ["stopped; what was trained is kept in there: the same command goes on"] * (stop is KeyboardInterrupt)
+    assert terminal.seen() == ["one begins", "two begins", *how]
 
 
 @pytest.mark.parametrize("kind", [io.StringIO, Terminal])

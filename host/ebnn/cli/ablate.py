@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
+from ebnn.cli.models import positive
+from ebnn.cli.screen import Screen
 from ebnn.cli.train import train_folder
 
 
@@ -19,7 +20,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
         "models take. A study that was stopped goes on when the same command is given again.",
     )
     ablate.add_argument("study", type=Path, help="a TOML file, for example docs/studies/mnist-1k.toml")
-    ablate.add_argument("--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="processes (1)")
+    ablate.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (1)")
     ablate.add_argument("--data-dir", help="where the files of the data set lie (default: EBNN_DATA_DIR)")
     ablate.add_argument("--out", type=Path, help="folder of the runs (default: build/train/ablate/STUDY)")
     ablate.add_argument("--plan", action="store_true", help="say what would be trained, and train nothing")
@@ -38,28 +39,11 @@ def run_ablate(options: argparse.Namespace) -> None:
     if options.plan:
         return
     place = Place(options.out or train_folder() / "ablate" / part.name, options.data_dir)
-    try:
-        with Runner(part, place, options.jobs, _line, _status) as runner:
-            found = conduct(runner)
-    except KeyboardInterrupt:
-        _line(f"stopped; what was trained is kept in {place.folder}: the same command goes on")
-        raise
+    screen = Screen(sys.stdout)
+    with screen.training(place.folder), Runner(part, place, options.jobs, screen.line, screen.status) as runner:
+        found = conduct(runner)
     findings = tables.Findings(part, found)
     for table in (tables.method_table(findings), tables.epoch_table(findings)):
         print(f"\n{table.title}\n{table.text()}")
     if options.docs:
         print(f"written: {', '.join(map(str, document.write(part, found)))}")
-
-
-def _line(text: str) -> None:
-    print(f"\r{text:{_width()}}".rstrip() if sys.stdout.isatty() else text, flush=True)
-
-
-def _status(text: str) -> None:
-    """A line that the next one takes the place of; nothing where a file is written."""
-    if sys.stdout.isatty():
-        print(f"\r{text[: _width()]:{_width()}}", end="", flush=True)
-
-
-def _width() -> int:
-    return shutil.get_terminal_size().columns - 1

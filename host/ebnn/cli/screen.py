@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 
@@ -41,6 +44,17 @@ class Screen:
         """Take away what is redrawn."""
         self.block = self.bottom = ""
         self._redraw()
+
+    @contextmanager
+    def training(self, folder: Path) -> Iterator[None]:
+        """Close at the end; where a person stops what trains into ``folder``, say how to go on, and pass it on."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.line(f"stopped; what was trained is kept in {folder}: the same command goes on")
+            raise
+        finally:
+            self.close()
 
     def _redraw(self) -> None:
         self._erase()

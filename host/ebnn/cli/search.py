@@ -46,7 +46,7 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
         "--also", action="append", default=[], metavar="ARCH", help="try this one, too; it must be within the limits"
     )
     search.add_argument("--epochs", type=_rungs, default=(2, 6, 18), metavar="N,N,...", help="by rung (2,6,18)")
-    search.add_argument("--images", type=int, default=0, help="train on so many only (all)")
+    search.add_argument("--images", type=positive, default=0, metavar="N", help="train on so many only (all)")
     search.add_argument("--jobs", type=positive, default=1, help="processes (1)")
     search.add_argument("--seed", type=int, default=0, help="of the drawing and the trainings (%(default)s)")
     search.add_argument("--config", type=Path, help="all but architecture, epochs and seed (default: the data set's)")
@@ -76,12 +76,7 @@ def run_search(options: argparse.Namespace) -> None:
     if options.plan:
         print(results.candidate_table(search, found).text())
         return
-    try:
-        standings = _conduct(search, found, options.jobs, screen)
-    except KeyboardInterrupt:
-        screen.close()
-        screen.line(f"stopped; what was trained is kept in {options.out}: the same command goes on")
-        raise
+    standings = _conduct(search, found, options.jobs, screen)
     print(results.table(search, standings, FINAL_ROWS).text())
     best = results.write(search, standings)
     print(f"the best: {best}; all: {results.PAGE_FILE} beside it; next: {results.next_command(search, options.jobs)}")
@@ -110,10 +105,8 @@ def _conduct(search: Search, found: list[Candidate], jobs: int, screen: Screen) 
     def show(standings: list[Standing]) -> None:
         screen.show(results.table(search, standings, LIVE_ROWS).text())
 
-    with Pool(search.folder, jobs, screen.line, screen.status) as pool:
-        standings = halving.conduct(search, found, pool, show)
-    screen.close()
-    return standings
+    with screen.training(search.folder), Pool(search.folder, jobs, screen.line, screen.status) as pool:
+        return halving.conduct(search, found, pool, show)
 
 
 def _config(options: argparse.Namespace, dataset: Dataset) -> Config:

@@ -26,14 +26,8 @@ def run_seeds(seeds: Seeds, jobs: int, aside: bool) -> dict:
     from ebnn.train.seeds import train_seeds
 
     screen = Screen(sys.stderr if aside else sys.stdout)
-    try:
-        with Pool(seeds.folder, jobs, screen.line, screen.status) as pool:
-            metrics, table = train_seeds(seeds, pool)
-    except KeyboardInterrupt:
-        screen.close()
-        screen.line(f"stopped; what was trained is kept in {seeds.folder}: the same command goes on")
-        raise
-    screen.close()
+    with screen.training(seeds.folder), Pool(seeds.folder, jobs, screen.line, screen.status) as pool:
+        metrics, table = train_seeds(seeds, pool)
     screen.line(table.text())
     screen.line(f"seed {metrics['seed']} is exported into {seeds.folder}")
     return metrics
