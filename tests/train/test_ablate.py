@@ -252,6 +252,23 @@ def test_a_failed_run_is_left_out(conducted: tuple) -> None:
     assert findings.settings["alone", "absurd rate"]["runs"] == [None, None]
 
 
+def test_runs_of_other_data_are_not_taken(conducted: tuple) -> None:
+    part, place, _, _ = conducted
+    path, lines = Path(part.data), []
+    whole = path.read_bytes()
+    arrays = dict(np.load(path))
+    np.savez(path, **arrays | {"x_train": 255 - arrays["x_train"]})
+    try:
+        with (
+            pytest.raises(ConfigError, match="held other data: name another folder"),
+            Runner(part, place, 1, lines.append) as runner,
+        ):
+            conduct(runner)
+    finally:
+        path.write_bytes(whole)
+    assert not lines
+
+
 def test_a_process_that_dies_is_told(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "program"
     path.write_text("#!/bin/sh\necho it broke >&2\n")

@@ -225,6 +225,22 @@ def test_the_command(few: Path, searched: tuple, capsys: pytest.CaptureFixture, 
     assert read_model(tmp_path / "model.ebnn").plan.arena_size == standings[0].candidate.arena
 
 
+def test_runs_of_other_data_are_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    whole, path = data.load("digits"), tmp_path / "few.npz"
+    parts = {name: getattr(whole, name)[:150] for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(path, **parts)
+    options = ["search", "--dataset", str(path), "--bytes", "500", "--count", "1", "--epochs", "1"]
+    options += ["--images", "100", "--out", str(tmp_path / "out")]
+    assert cli.main(options) == 0
+    parts["x_test"] = 255 - parts["x_test"]  # no run has seen them
+    np.savez(path, **parts)
+    assert cli.main(options) == 0 and "1 epochs: 1 runs, 0 to train" in capsys.readouterr().out
+    parts["x_train"] = 255 - parts["x_train"]
+    np.savez(path, **parts)
+    assert cli.main(options) == 1
+    assert "few.npz held other data: name another folder" in capsys.readouterr().err
+
+
 def test_the_plan_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     options = ["search", "--dataset", "digits", "--bytes", "500", "--board", "mps2-an386", "--count", "3", "--plan"]
     assert cli.main([*options, "--also", "8c3-p2-10", "--out", str(tmp_path / "none")]) == 0

@@ -17,16 +17,17 @@ def conduct(runner: Runner) -> dict:
 
     Raises:
         BuildError: instructions cannot be counted here; told before anything is trained.
-        ConfigError, KeyboardInterrupt: as ``Runner.train``.
+        ConfigError, KeyboardInterrupt: as ``Runner.train``; runs of the study have ended on other data.
     """
     study, place = runner.study, runner.place
     dataset = without_test(data.load(study.data, place.data_dir), study.images)
+    runner.data = dataset.sha256
     meter = Meter(study.cores, dataset.x_train[dataset.split()[1][0]])
     rows = _perform(runner, "screening", study.rows())
     best = record.screen(study, rows).best(study.confirmation.best)
     runner.report(f"the best of the screening: {', '.join(best) or 'none helps'}")
     confirmed = _perform(runner, "confirmation", study.confirmations(best), meter)
-    return record.make(study, [*rows, *confirmed], best, dataset.sha256)
+    return record.make(study, [*rows, *confirmed], best, runner.data)
 
 
 def _perform(runner: Runner, title: str, settings: Sequence[Setting], meter: Meter | None = None) -> list[dict]:

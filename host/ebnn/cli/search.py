@@ -76,7 +76,7 @@ def run_search(options: argparse.Namespace) -> None:
     if options.plan:
         print(results.candidate_table(search, found).text())
         return
-    standings = _conduct(search, found, options.jobs, screen)
+    standings = _conduct(search, dataset, found, options.jobs, screen)
     print(results.table(search, standings, FINAL_ROWS).text())
     best = results.write(search, standings)
     print(f"the best: {best}; all: {results.PAGE_FILE} beside it; next: {results.next_command(search, options.jobs)}")
@@ -97,15 +97,18 @@ def _candidates(search: Search, dataset: Dataset, options: argparse.Namespace, s
     return found
 
 
-def _conduct(search: Search, found: list[Candidate], jobs: int, screen: Screen) -> list[Standing]:
+def _conduct(search: Search, dataset: Dataset, found: list[Candidate], jobs: int, screen: Screen) -> list[Standing]:
     """Train, with a table of the best that changes."""
     from ebnn.search import halving, results
     from ebnn.train.pool import Pool
+    from ebnn.train.worker import without_test
+
+    seen = without_test(dataset, search.source.images).sha256
 
     def show(standings: list[Standing]) -> None:
         screen.show(results.table(search, standings, LIVE_ROWS).text())
 
-    with screen.training(search.folder), Pool(search.folder, jobs, screen.line, screen.status) as pool:
+    with screen.training(search.folder), Pool(search.folder, jobs, screen.line, screen.status, seen) as pool:
         return halving.conduct(search, found, pool, show)
 
 

@@ -128,10 +128,19 @@ class Pool:
         jobs: processes; more than one take one thread each.
         report: is called with each line for the person.
         status: is called with a line that the next one may replace.
+        data: hash of the data set without its test images (``worker.without_test``): what has ended on other data is
+            not taken for what is asked for. Empty: it is not compared.
     """
 
-    def __init__(self, folder: Path, jobs: int = 1, report: Report = print, status: Report = lambda line: None) -> None:
-        self.folder, self.jobs, self.report, self.status = folder, jobs, report, status
+    def __init__(
+        self,
+        folder: Path,
+        jobs: int = 1,
+        report: Report = print,
+        status: Report = lambda line: None,
+        data: str = "",
+    ) -> None:
+        self.folder, self.jobs, self.report, self.status, self.data = folder, jobs, report, status, data
         self.failed: dict[Path, str] = {}  # sentences by folders of tasks
         self.inbox: queue.Queue = queue.Queue()
         self.workers: list[Worker] = []
@@ -164,14 +173,22 @@ class Pool:
             ended: is called with each that was trained, or failed.
 
         Raises:
-            ConfigError: a process died.
+            ConfigError: a process died, or a task has ended on other data.
             KeyboardInterrupt: passed on; what was trained is kept.
         """
         different = {task.folder: task for task in tasks}
+        for task in different.values() if self.data else ():
+            _check_data(task, self.data)
         missing = [task for task in different.values() if task.wish or task.metrics is None]
         self.report(f"{title}: {len(different)} runs, {len(missing)} to train")
         if missing:
             _Pass(self, title, missing, ended).complete()
+
+
+def _check_data(task: Task, data: str) -> None:
+    ended = task.metrics
+    if ended is not None and ended.get("dataset_sha256") != data:
+        raise ConfigError(f"{task.folder}: was trained when {task.source.data} held other data: name another folder")
 
 
 class _Pass:
