@@ -120,10 +120,13 @@ def test_from_windows_to_a_model(signals: Path, tmp_path: Path, capsys: pytest.C
     assert (found == arrays["y_test"]).mean() == metrics["test_accuracy"]
 
 
-@pytest.mark.parametrize(("low", "high"), [(-5571, 5879), (0, 4095), (3, 700), (-2.5, 7.25)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-5571, 5879), (0, 4095), (-12345678, 99999999), (-2.5, 7.25), (0.1234567891, 1e6)]
+)
 def test_the_sentence_is_right(low: float, high: float) -> None:
     """It holds Python that a person copies: it must compute what the trainer did."""
-    formula = str(Scaling(low, high)).partition("became the bytes ")[2].partition(": give")[0]
+    ends, _, formula = str(Scaling(low, high)).partition(": give")[0].partition(" became the bytes ")
+    assert [float(word) for word in ends.removeprefix("samples v from ").split(" to ")] == [low, high]
     values = np.linspace(low, high, 57)
     values = np.rint(values).astype(np.int64) if isinstance(low, int) else values
     assert [eval(formula, {"v": v}) for v in values.tolist()] == Scaling(low, high).to_bytes(values).tolist()

@@ -29,8 +29,8 @@ class Scaling:
         if isinstance(span, int):
             how = f"(510 * (v - {self.low}) + {span}) // {2 * span}".replace("- -", "+ ")
         else:
-            how = f"round((v - {self.low:g}) * 255 / {span:g})".replace("- -", "+ ")
-        return f"samples v from {self.low:g} to {self.high:g} became the bytes {how}: give the model such bytes"
+            how = f"round((v - {self.low}) / {span} * 255)".replace("- -", "+ ")
+        return f"samples v from {self.low} to {self.high} became the bytes {how}: give the model such bytes"
 
     def to_bytes(self, values: np.ndarray) -> np.ndarray:
         """uint8, of an array of any form."""
@@ -45,5 +45,5 @@ def span_of(values: np.ndarray, where: str) -> Scaling:
     """The scaling of the least and the largest training value; raises DataError naming ``where`` if they are equal."""
     low, high = values.min().item(), values.max().item()
     if low == high:
-        raise DataError(f"{where}: every value is {low:g}")
+        raise DataError(f"{where}: every value is {low}")
     return Scaling(low, high)
