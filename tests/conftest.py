@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import networks
@@ -42,6 +44,28 @@ def mnist() -> Dataset:
         return load("mnist")
     except DataError as error:
         pytest.skip(f"no MNIST here: {error}")
+
+
+@pytest.fixture(scope="session")
+def few() -> Dataset:
+    """250 of scikit-learn's digits."""
+    from ebnn.train import data
+
+    whole = data.load("digits")
+    return data.Dataset(
+        "few", whole.x_train[:200], whole.y_train[:200], whole.x_test[:50], whole.y_test[:50], whole.labels
+    )
+
+
+@pytest.fixture(scope="session")
+def few_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 300 of scikit-learn's digits with a split of their own, as a file."""
+    from ebnn.train import data
+
+    whole, path = data.load("digits"), tmp_path_factory.mktemp("few") / "few.npz"
+    parts = {name: getattr(whole, name)[:300] for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(path, **parts, labels=np.array(whole.labels))
+    return path
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

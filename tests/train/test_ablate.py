@@ -82,13 +82,10 @@ instead_of = "base"
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(few_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study above, about 300 of scikit-learn's digits."""
-    folder, whole = tmp_path_factory.mktemp("study"), data.load("digits")
-    parts = {name: getattr(whole, name)[:300] for name in ("x_train", "y_train", "x_test", "y_test")}
-    np.savez(folder / "few.npz", **parts, labels=np.array(whole.labels))
-    path = folder / "tiny.toml"
-    path.write_text(STUDY.format(data=folder / "few.npz"))
+    path = tmp_path_factory.mktemp("study") / "tiny.toml"
+    path.write_text(STUDY.format(data=few_file))
     return path
 
 

@@ -32,31 +32,24 @@ def blank(shape: tuple[int, int, int], classes: int = 10) -> data.Dataset:
     return data.Dataset("blank", images, answers, images, answers, tuple(map(str, range(classes))))
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 300 of scikit-learn's digits."""
-    whole, path = data.load("digits"), tmp_path_factory.mktemp("few") / "few.npz"
-    parts = {name: getattr(whole, name)[:300] for name in ("x_train", "y_train", "x_test", "y_test")}
-    np.savez(path, **parts, labels=np.array(whole.labels))
-    return path
-
-
-def search_in(few: Path, folder: Path) -> halving.Search:
+def search_in(few_file: Path, folder: Path) -> halving.Search:
     """A search in those."""
-    return halving.Search(Source(str(few)), Config(dataset=str(few), batch=16, lr=0.06), LIMITS, RUNGS, folder)
+    return halving.Search(
+        Source(str(few_file)), Config(dataset=str(few_file), batch=16, lr=0.06), LIMITS, RUNGS, folder
+    )
 
 
 @pytest.fixture(scope="module")
-def nine(few: Path) -> list[Candidate]:
+def nine(few_file: Path) -> list[Candidate]:
     """Candidates for them."""
-    base = Config(dataset=str(few), batch=16, lr=0.06)
-    return list(islice(limits.candidates(data.load(str(few)), base, LIMITS), 9))
+    base = Config(dataset=str(few_file), batch=16, lr=0.06)
+    return list(islice(limits.candidates(data.load(str(few_file)), base, LIMITS), 9))
 
 
 @pytest.fixture(scope="module")
-def searched(few: Path, nine: list[Candidate]) -> tuple[halving.Search, list[halving.Standing], list[str], list]:
+def searched(few_file: Path, nine: list[Candidate]) -> tuple[halving.Search, list[halving.Standing], list[str], list]:
     """A search by two processes, stopped once on the way; with its lines, and the standings that were shown."""
-    search, lines, shown = search_in(few, few.parent / "search"), [], []
+    search, lines, shown = search_in(few_file, few_file.parent / "search"), [], []
 
     def stop(line: str) -> None:
         lines.append(line)
@@ -181,8 +174,8 @@ def test_a_larger_search_trains_only_what_is_new(searched: tuple, nine: list[Can
     assert all(line.endswith("0 to train") for line in lines) and not pool.workers
 
 
-def test_a_model_that_grew_too_large_is_out(few: Path, tmp_path: Path, nine: list[Candidate]) -> None:
-    search = search_in(few, tmp_path)
+def test_a_model_that_grew_too_large_is_out(few_file: Path, tmp_path: Path, nine: list[Candidate]) -> None:
+    search = search_in(few_file, tmp_path)
     for extra, candidate in enumerate(nine[:2]):
         folder = search.task(candidate, 1).folder
         folder.mkdir(parents=True)
@@ -191,9 +184,9 @@ def test_a_model_that_grew_too_large_is_out(few: Path, tmp_path: Path, nine: lis
     assert search.standings(nine) == [halving.Standing(nine[0], (0.5,))]
 
 
-def test_a_rung_in_which_all_fail(few: Path, tmp_path: Path, nine: list[Candidate]) -> None:
-    base = Config(dataset=str(few), batch=16, lr=1e30)
-    search = halving.Search(Source(str(few)), base, LIMITS, (1,), tmp_path)
+def test_a_rung_in_which_all_fail(few_file: Path, tmp_path: Path, nine: list[Candidate]) -> None:
+    base = Config(dataset=str(few_file), batch=16, lr=1e30)
+    search = halving.Search(Source(str(few_file)), base, LIMITS, (1,), tmp_path)
     with (
         pytest.raises(ConfigError, match="none of 2 candidates ended 1 epochs"),
         Pool(tmp_path, 1, lambda line: None) as pool,
@@ -204,10 +197,11 @@ def test_a_rung_in_which_all_fail(few: Path, tmp_path: Path, nine: list[Candidat
 # --- the command ---
 
 
-def test_the_command(few: Path, searched: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+def test_the_command(few_file: Path, searched: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     search, standings, _, _ = searched
     out = search.folder
-    options = ["search", "--dataset", str(few), "--bytes", "600", "--arena", "200", "--epochs", "1,2,4", "--count", "9"]
+    options = ["search", "--dataset", str(few_file), "--bytes", "600", "--arena", "200", "--epochs", "1,2,4"]
+    options += ["--count", "9"]
     options += ["--set", "batch=16", "--set", "lr=0.06", "--set", "warmup=1.0", "--out", str(out)]
     base = ["--config", str(out / "runs" / search.task(standings[0].candidate, 4).folder.name / "config.toml")]
     assert cli.main([*options, *base]) == 0

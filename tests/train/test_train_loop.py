@@ -21,15 +21,6 @@ from ebnn.train.schedule import factor
 SMALL = Config(arch="4c3-p2-10", epochs=3, batch=32, lr=0.03, seed=7, augment="shift1", smoothing=0.1)
 
 
-@pytest.fixture(scope="module")
-def few() -> data.Dataset:
-    """250 of scikit-learn's digits."""
-    whole = data.load("digits")
-    return data.Dataset(
-        "few", whole.x_train[:200], whole.y_train[:200], whole.x_test[:50], whole.y_test[:50], whole.labels
-    )
-
-
 def silent(line: str) -> None:
     pass
 

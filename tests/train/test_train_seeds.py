@@ -8,13 +8,12 @@ import re
 import statistics
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ebnn import cli
 from ebnn.cli.screen import Screen
 from ebnn.errors import ConfigError
-from ebnn.train import config, data
+from ebnn.train import config
 from ebnn.train.seeds import spread
 
 T_2 = 4.302653  # 97.5 % of Student's distribution with 2 degrees of freedom, as printed in tables
@@ -22,19 +21,10 @@ TRAIN = ("--arch", "8c3-p2-10", "--epochs", "2", "--batch", "16", "--fit", "smal
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 300 of scikit-learn's digits."""
-    whole, path = data.load("digits"), tmp_path_factory.mktemp("few") / "few.npz"
-    parts = {name: getattr(whole, name)[:300] for name in ("x_train", "y_train", "x_test", "y_test")}
-    np.savez(path, **parts, labels=np.array(whole.labels))
-    return path
-
-
-@pytest.fixture(scope="module")
-def trained(few: Path) -> Path:
+def trained(few_file: Path) -> Path:
     """The folder of seeds 5, 6 and 7, by two processes."""
-    folder = few.parent / "seeds"
-    options = ("--dataset", str(few), *TRAIN, "--seed", "5", "--seeds", "3", "--jobs", "2", "--out", str(folder))
+    folder = few_file.parent / "seeds"
+    options = ("--dataset", str(few_file), *TRAIN, "--seed", "5", "--seeds", "3", "--jobs", "2", "--out", str(folder))
     assert cli.main(["train", *options]) == 0
     return folder
 
@@ -71,9 +61,9 @@ def test_one_run_of_its_configuration_gives_the_same_bytes(trained: Path, tmp_pa
     assert metrics_of(tmp_path)["test_accuracy"] == metrics_of(trained)["test_accuracy"]
 
 
-def test_it_goes_on_with_what_is_there(few: Path, trained: Path, capsys: pytest.CaptureFixture) -> None:
+def test_it_goes_on_with_what_is_there(few_file: Path, trained: Path, capsys: pytest.CaptureFixture) -> None:
     before = metrics_of(trained)
-    options = ["train", "--dataset", str(few), *TRAIN, "--seed", "5", "--out", str(trained)]
+    options = ["train", "--dataset", str(few_file), *TRAIN, "--seed", "5", "--out", str(trained)]
     assert cli.main([*options, "--seeds", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["seeds"]["numbers"] == [5, 6, 7, 8] and found == metrics_of(trained)
@@ -86,9 +76,9 @@ def test_it_goes_on_with_what_is_there(few: Path, trained: Path, capsys: pytest.
     assert metrics_of(trained) == before
 
 
-def test_floats_have_a_spread_but_no_model(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_floats_have_a_spread_but_no_model(few_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     floats = ("--set", "weights=float", "--set", "features=relu", "--lr", "0.01")
-    options = ["train", "--dataset", str(few), *TRAIN, *floats, "--seeds", "2", "--out", str(tmp_path), "--json"]
+    options = ["train", "--dataset", str(few_file), *TRAIN, *floats, "--seeds", "2", "--out", str(tmp_path), "--json"]
     assert cli.main(options) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == metrics_of(tmp_path) and not (tmp_path / "model.ebnn").exists()
@@ -103,8 +93,10 @@ def test_two_values_have_no_interval() -> None:
     }  # fmt: skip
 
 
-def test_a_folder_of_one_run_or_of_others_is_refused(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    options = ["train", "--dataset", str(few), *TRAIN, "--epochs", "1", "--out"]
+def test_a_folder_of_one_run_or_of_others_is_refused(
+    few_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = ["train", "--dataset", str(few_file), *TRAIN, "--epochs", "1", "--out"]
     assert cli.main([*options, str(tmp_path / "one")]) == 0
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "metrics.json").write_text('{"mine": 1}')

@@ -31,15 +31,6 @@ CHAINS = (
 )
 
 
-@pytest.fixture(scope="module")
-def few() -> data.Dataset:
-    """250 of scikit-learn's digits."""
-    whole = data.load("digits")
-    return data.Dataset(
-        "few", whole.x_train[:200], whole.y_train[:200], whole.x_test[:50], whole.y_test[:50], whole.labels
-    )
-
-
 def silent(line: str) -> None:
     pass
 

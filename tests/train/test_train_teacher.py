@@ -20,15 +20,6 @@ STUDENT = Config(arch="4c3-p2-10", epochs=2, batch=32, lr=0.03, seed=3, temperat
 
 
 @pytest.fixture(scope="module")
-def few() -> data.Dataset:
-    """250 of scikit-learn's digits."""
-    whole = data.load("digits")
-    return data.Dataset(
-        "few", whole.x_train[:200], whole.y_train[:200], whole.x_test[:50], whole.y_test[:50], whole.labels
-    )
-
-
-@pytest.fixture(scope="module")
 def taught(few: data.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run with floats."""
     folder = tmp_path_factory.mktemp("float")
