@@ -56,6 +56,7 @@ class Config:
         distill: weight of the teacher's answers in the loss, 0 to 1.
         temperature: that both answers are softened with.
         reestimate: whether the statistics of batch norm are estimated anew after each epoch.
+        polish: epochs of greedy flips after the others (``ebnn.train.polish``).
 
     Raises:
         ConfigError: naming the field that is out of range, or two that contradict each other.
@@ -90,6 +91,7 @@ class Config:
     distill: float = 0.0
     temperature: float = 4.0
     reestimate: bool = True
+    polish: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -107,6 +109,11 @@ class Config:
     def is_binary(self) -> bool:
         """Whether the network ends up with weights and features of -1 and +1, so that it can be exported."""
         return self.weights != "float" and self.features == "sign"
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of training, then those of polishing."""
+        return self.epochs + self.polish
 
     @property
     def first_binary_epoch(self) -> int:
@@ -128,7 +135,7 @@ Rules = dict[str, tuple[bool, str]]  # by field: whether its rule holds, and the
 def _numbers(config: Config) -> Rules:
     """The rules of the fields that are numbers."""
     positive = ("lr", "ste_clip", "latent_clip", "temperature", "bop_threshold")
-    not_negative = ("warmup", "bnn_plus", "copies")
+    not_negative = ("warmup", "bnn_plus", "copies", "polish")
     return {
         "epochs": (config.epochs >= 1, "1 or more"),
         "batch": (config.batch >= 2, "2 or more: batch norm needs them"),
@@ -165,6 +172,9 @@ def _pairs(config: Config) -> Rules:
         rules["two_stage"] = (both and not no_latents, f"0 with {'optimizer bop' if no_latents else 'so few epochs'}")
     if config.bnn_plus > 0:
         rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
+    if config.polish > 0:
+        signs = config.is_binary and config.weights != "standard"
+        rules["polish"] = (signs, "0 where weights are not the signs of latent ones (float, standard) or features=relu")
     if config.distill > 0:
         rules["distill"] = (bool(config.teacher), "0 without a teacher")
     return rules

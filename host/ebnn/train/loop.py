@@ -20,7 +20,7 @@ from ebnn import arch
 from ebnn.bundle import METRICS_FILE, MODEL_FILE
 from ebnn.errors import ConfigError
 from ebnn.files import write_atomic
-from ebnn.train import augment, checkpoint, device, distributed, guard, losses, model, optimizers, stage, watch
+from ebnn.train import augment, checkpoint, device, distributed, guard, losses, model, optimizers, polish, stage, watch
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config, from_dict
 from ebnn.train.config import read as read_config
@@ -133,11 +133,11 @@ class Run:
         self.objective = losses.objective(self.config, self.data, self.folder, report)
         report(watch.HEADING)
         for count in range(1, len(self.epochs) + 1):
-            report(watch.table_line(self.epochs[:count], self.config.epochs))
+            report(watch.table_line(self.epochs[:count], self.config.all_epochs))
         try:
-            while len(self.epochs) < self.config.epochs:
+            while len(self.epochs) < self.config.all_epochs:
                 self._next_epoch()
-                report(watch.table_line(self.epochs, self.config.epochs))
+                report(watch.table_line(self.epochs, self.config.all_epochs))
         except KeyboardInterrupt:
             report(self._how_to_go_on())
             raise
@@ -152,8 +152,9 @@ class Run:
     def _next_epoch(self) -> None:
         start, number = time.perf_counter(), len(self.epochs)
         first_binary = self.config.first_binary_epoch
-        with stage.at(number / max(1, self.config.epochs - 1), number < first_binary):
-            loss, right = self.train_epoch(number)
+        trains = number < self.config.epochs
+        with stage.at(min(1.0, number / max(1, self.config.epochs - 1)), number < first_binary):
+            loss, right = self.train_epoch(number) if trains else self._polish_epoch(number)
             if self.config.reestimate:
                 rows = self.team.share(self.training[:ESTIMATE_IMAGES])
                 estimate_statistics(self.chain, self.data.x_train[rows])
@@ -164,11 +165,17 @@ class Run:
         before = -1.0 if number in (0, first_binary) else self.epochs[-1].best_accuracy
         if held_out > before:
             self.best = checkpoint.state_of(self.chain)
-        rate = self._rate(number * self.steps)
+        rate = self._rate(number * self.steps) if trains else 0.0
         flips = self.watch.look(number + 1)
         seconds = time.perf_counter() - start
         self.epochs.append(Epoch(number + 1, rate, loss, right, held_out, max(before, held_out), seconds, flips))
         self._save()
+
+    def _polish_epoch(self, number: int) -> tuple[float, float]:
+        """Loss and accuracy on the images that it drew; every process of a team does the same with the same ones."""
+        generator = np.random.default_rng([self.config.seed, number])
+        rows = generator.permutation(self.training)[: polish.IMAGES]
+        return polish.epoch(self.chain, self.data.x_train[rows], self.data.y_train[rows])
 
     def _rate(self, step: int) -> float:
         """The learning rate of a step; each of two stages has its own schedule."""

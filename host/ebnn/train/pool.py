@@ -196,7 +196,9 @@ class _Pass:
 
     def __init__(self, pool: Pool, title: str, tasks: Sequence[Task], ended: Callable[[Task], None]) -> None:
         self.pool, self.title, self.waiting, self.all = pool, title, list(reversed(tasks)), len(tasks)
-        self.left = {task.folder: task.config.epochs for task in tasks}  # epochs to train of all that have not ended
+        self.left = {
+            task.folder: task.config.all_epochs for task in tasks
+        }  # epochs to train of all that have not ended
         self.begun: set[Path] = set()
         self.ended = ended
         self.trained, self.start = 0, time.monotonic()
@@ -229,7 +231,7 @@ class _Pass:
 
     def _count(self, task: Task, epoch: int) -> None:
         """So many epochs of a task are trained; the first time it tells what was trained before."""
-        left = task.config.epochs - epoch
+        left = task.config.all_epochs - epoch
         if task.folder in self.begun:
             self.trained += self.left[task.folder] - left
         self.begun.add(task.folder)
