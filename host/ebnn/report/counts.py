@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
-from ebnn.errors import EbnnError
+from ebnn.report.canvas import OURS, THEIRS, canvas, svg
 
 WIDTH = 8.0  # inches
-STYLE = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "legend.frameon": False,
-}
-OURS = "#0b6e4f"
-THEIRS = ("#c0392b", "#b8860b", "#5b5ea6", "#666666")
 
 
 def plot(dots: Sequence[tuple[str, str, int, int]], title: str) -> str:
@@ -29,16 +16,9 @@ def plot(dots: Sequence[tuple[str, str, int, int]], title: str) -> str:
     Raises:
         EbnnError: matplotlib is missing.
     """
-    try:
-        import matplotlib.figure
-    except ModuleNotFoundError:
-        raise EbnnError("the plot needs matplotlib: pip install 'ebnn[report]'") from None
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": title}):
-        figure = matplotlib.figure.Figure(figsize=(WIDTH, 1.2 + 0.24 * len(dots)), layout="constrained")
+    with canvas((WIDTH, 1.2 + 0.24 * len(dots)), title) as figure:
         _draw(figure.add_subplot(), dots, title)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+        return svg(figure)
 
 
 def _draw(axes: Any, dots: Sequence[tuple[str, str, int, int]], title: str) -> None:

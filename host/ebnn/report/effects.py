@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ebnn.errors import EbnnError
-from ebnn.report.counts import OURS, STYLE, THEIRS
+from ebnn.report.canvas import OURS, THEIRS, canvas
 
 WIDTH, HEIGHT = 11.0, 1.6  # inches
 DOTS_PER_INCH = 90
@@ -39,13 +38,8 @@ def plot(what: EffectPlot) -> bytes:
     Raises:
         EbnnError: matplotlib is missing.
     """
-    try:
-        import matplotlib.figure
-    except ModuleNotFoundError:
-        raise EbnnError("the plot needs matplotlib: pip install 'ebnn[report]'") from None
-    with matplotlib.rc_context(STYLE):
-        lines = max(len(what.effects), len(what.confirmed))
-        figure = matplotlib.figure.Figure(figsize=(WIDTH, HEIGHT + 0.22 * lines), layout="constrained")
+    lines = max(len(what.effects), len(what.confirmed))
+    with canvas((WIDTH, HEIGHT + 0.22 * lines), "effects") as figure:
         left, right = figure.subplots(1, 2)
         figure.suptitle(what.title)
         _half_normal(left, what)

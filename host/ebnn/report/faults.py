@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ebnn.errors import ConfigError, EbnnError
-from ebnn.report.counts import OURS, STYLE, THEIRS
+from ebnn.errors import ConfigError
+from ebnn.report.canvas import OURS, THEIRS, canvas, library
 from ebnn.robust import KINDS, Faults
 
 SIZE = (6.4, 4.0)  # inches
@@ -24,19 +24,12 @@ def check(path: Path) -> None:
         raise ConfigError(f"{path}: a plot's name must end with {', '.join(SUFFIXES)}")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path}: its folder does not exist")
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        raise EbnnError("the plot needs matplotlib: pip install 'ebnn[report]'") from None
+    library()
 
 
 def save(found: Sequence[Faults], title: str, path: Path) -> None:
     """Draw mean and spread of both kinds over the share of flipped bits; what ``check`` refuses must not come here."""
-    import matplotlib
-    import matplotlib.figure
-
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": title}):
-        figure = matplotlib.figure.Figure(figsize=SIZE, layout="constrained")
+    with canvas(SIZE, title) as figure:
         axes = figure.add_subplot()
         for kind, colour, mark in zip(KINDS, (OURS, THEIRS[0]), "os", strict=True):
             points = sorted((f.probability, f.mean, f.spread) for f in found if f.kind == kind)

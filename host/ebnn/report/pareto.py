@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ebnn.errors import EbnnError
-from ebnn.report.counts import OURS, STYLE, THEIRS
+from ebnn.report.canvas import OURS, THEIRS, canvas, svg
 
 WIDTH, HEIGHT = 8.0, 3.4  # inches, of a panel
 MARKERS = "osv^P"
@@ -24,19 +22,12 @@ def plot(panels: Mapping[str, Mapping[str, Points]]) -> str:
     Raises:
         EbnnError: matplotlib is missing.
     """
-    try:
-        import matplotlib.figure
-    except ModuleNotFoundError:
-        raise EbnnError("the plot needs matplotlib: pip install 'ebnn[report]'") from None
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "zoo"}):
-        figure = matplotlib.figure.Figure(figsize=(WIDTH, HEIGHT * len(panels)), layout="constrained")
+    with canvas((WIDTH, HEIGHT * len(panels)), "zoo") as figure:
         for axes, (title, series) in zip(
             figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True
         ):
             _draw(axes, title, series)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+        return svg(figure)
 
 
 # Where the axis has ticks. It is logarithmic in the errors: 99.0 and 99.5 are as far apart as 90 and 95.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ebnn import cost
-from ebnn.errors import EbnnError
+from ebnn.report.canvas import library
 from ebnn.report.sections import label_name
 from ebnn.tables import plain
 
@@ -34,17 +34,9 @@ STYLE = {
 }
 
 
-def _matplotlib() -> Any:
-    try:
-        import matplotlib.figure
-    except ModuleNotFoundError:
-        raise EbnnError("the HTML report needs matplotlib: pip install 'ebnn[report]'") from None
-    return matplotlib
-
-
 def drawn(title: str, height: float, draw: Callable[[Any], None]) -> str:
     """SVG of one plot, for the inside of an HTML page; ``title`` is what a screen reader says."""
-    matplotlib = _matplotlib()
+    matplotlib = library("the HTML report")
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": title}), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # glyphs that matplotlib lacks: the page has its own fonts
         figure = matplotlib.figure.Figure(figsize=(WIDTH, height), layout="constrained")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 
-from ebnn.errors import EbnnError
-from ebnn.report.counts import OURS, STYLE, THEIRS
+from ebnn.report.canvas import OURS, THEIRS, canvas, svg
 
 SIZE = (8.0, 4.0)  # inches
 COLOURS = (*reversed(THEIRS), OURS)
@@ -18,12 +16,7 @@ def plot(title: str, rungs: Mapping[str, Sequence[tuple[int, float]]]) -> str:
     Raises:
         EbnnError: matplotlib is missing.
     """
-    try:
-        import matplotlib.figure
-    except ModuleNotFoundError:
-        raise EbnnError("the plot needs matplotlib: pip install 'ebnn[report]'") from None
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "search"}):
-        figure = matplotlib.figure.Figure(figsize=SIZE, layout="constrained")
+    with canvas(SIZE, "search") as figure:
         axes = figure.add_subplot()
         for place, (name, points) in enumerate(rungs.items()):
             colour = COLOURS[-min(len(rungs) - place, len(COLOURS))]  # the last rung in ours
@@ -33,6 +26,4 @@ def plot(title: str, rungs: Mapping[str, Sequence[tuple[int, float]]]) -> str:
         axes.grid(color="#dddddd", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+        return svg(figure)
