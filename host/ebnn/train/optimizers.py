@@ -60,7 +60,7 @@ def setup(chain: chainer.Chain, config: Config) -> chainer.Optimizer:
     optimizer.setup(chain)
     for link in filter(lambda link: link.is_binary, binary_links(chain)):
         if config.optimizer == "bop":
-            link.W.array[...] = link.signs
+            link.W.array[...] = link.binarizer.values(link.W.array)  # where the chain lies
             link.W.update_rule = Bop(optimizer.hyperparam, config)
         if config.bnn_plus:
             link.W.update_rule.add_hook(Pull(config.bnn_plus), "pull")
