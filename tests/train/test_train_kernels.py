@@ -193,3 +193,25 @@ def test_max_pool_equals_array_operations(window, stride, pad, monkeypatch):
     wanted, first = pooling.forward(x, windows)
     assert (y == wanted).all() and (winners == first).all() and winners.dtype == np.uint16
     assert close(gx, pooling.backward(first, gy, x.shape[1:], windows))
+
+
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+AGAIN = """
+import sys
+import pytest
+from ebnn.train import native
+native.CFLAGS += {flags}
+sys.exit(pytest.main(["-q", "-s", "-x", "-p", "no:cacheprovider", {file!r}, "-k", "equals_array or no_bit"]))
+"""
+
+
+def test_kernels_stay_within_their_memory(tmp_path):
+    """The comparisons above once more, with sanitizers in the kernels."""
+    program = compiler.find("")
+    runtimes = [compiler.ask(program, f"-print-file-name=lib{name}.so").strip() for name in ("asan", "ubsan")]
+    if not all(map(os.path.isabs, runtimes)):
+        pytest.skip("no sanitizers of GCC")
+    code = AGAIN.format(flags=SANITIZED, file=__file__)
+    done = ask(code, LD_PRELOAD=" ".join(runtimes), ASAN_OPTIONS="detect_leaks=0", EBNN_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[:4000]
+    assert list(tmp_path.rglob("*.so")) and " passed" in done.stdout

@@ -29,6 +29,7 @@ from ebnn.files import repo_root
 
 if TYPE_CHECKING:
     from ebnn.train.config import Config
+    from ebnn.train.data import Dataset
 
 DEFAULT_DATASET = "mnist"
 NAMED = ("arch", "epochs", "batch", "lr", "seed")
@@ -122,13 +123,7 @@ def _train(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     if options.json:
         print(json.dumps(metrics))
     else:
-        print(f"{100 * metrics['test_accuracy']:.2f} % on {metrics['test_images']} test images")
-        for who in ("float_twin", "teacher"):
-            if f"{who}_test_accuracy" in metrics:
-                print(f"{100 * metrics[f'{who}_test_accuracy']:.2f} % of them by its {who.replace('_', ' ')}")
-        if dataset.scaling:
-            print(dataset.scaling)
-        print(_what_came_out(metrics, folder))
+        print("\n".join(_what_came_out(metrics, dataset, folder)))
 
 
 def _summary(folder: Path, board: summary.Board | None) -> str:
@@ -146,10 +141,18 @@ def write_page(report: dict, folder: Path, say: Callable[[str], None]) -> None:
         say(f"no report.html ({error}); {folder / 'report.md'} has its tables")
 
 
-def _what_came_out(metrics: dict, folder: Path) -> str:
+def _what_came_out(metrics: dict, dataset: Dataset, folder: Path) -> list[str]:
+    """Accuracies, what a device has to do with its samples, and what comes next."""
+    lines = [f"{100 * metrics['test_accuracy']:.2f} % on {metrics['test_images']} test images"]
+    for who in ("float_twin", "teacher"):
+        if f"{who}_test_accuracy" in metrics:
+            lines.append(f"{100 * metrics[f'{who}_test_accuracy']:.2f} % of them by its {who.replace('_', ' ')}")
+    if dataset.scaling:
+        lines.append(str(dataset.scaling))
     if "model_bytes" in metrics:
-        return f"model of {metrics['model_bytes']} bytes in {folder}; next: ebnn info {folder}"
-    return f"floats, which no device runs, in {folder}; next: ebnn train --set teacher={folder} --set distill=0.5"
+        return [*lines, f"model of {metrics['model_bytes']} bytes in {folder}; next: ebnn info {folder}"]
+    more = f"ebnn train --set teacher={folder} --set distill=0.5"
+    return [*lines, f"floats, which no device runs, in {folder}; next: {more}"]
 
 
 def train_folder() -> Path:

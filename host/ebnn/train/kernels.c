@@ -45,7 +45,7 @@ static inline int lanes_up(int n) {
 
 static void *reserve(size_t bytes) {
     void *memory = NULL;
-    return posix_memalign(&memory, 64, bytes + 64) ? NULL : memory;
+    return posix_memalign(&memory, 64, bytes) ? NULL : memory;
 }
 
 // What one call works with. ``columns`` are unfolded pixels, (phase, window of the band, ``stride``), of a slice of kernel rows:
@@ -447,7 +447,8 @@ static void weight_gradient(const frame_t *f, int windows, const float *gy, cons
     }
 }
 
-// The filters of each window by the position that won: ``order`` (window, filter), ``ends`` (window, phase).
+// The filters of each window by the position that won: ``order`` (window, filter) and one more, which is written over;
+// ``ends`` (window, phase).
 static void sort_winners(const uint8_t *winners, int phases, int windows, int filters, uint16_t *order,
     uint16_t *ends) {
     for (int w = 0; w < windows; w++, winners += winners ? filters : 0, order += filters, ends += phases) {
@@ -560,7 +561,7 @@ int ebnn_conv_backward(const conv_t *c, int count, const void *x, const float *w
     size_t windows = (size_t)f.band * c->out_w, cells = f.phases * windows * f.stride;
     float *sums = reserve(4 * f.slices * filter_cells), *weights = reserve(4 * f.slices * filter_cells);
     float *columns = gx ? reserve(4 * cells) : NULL, *image = gx ? reserve(4 * pixels) : NULL;
-    uint16_t *order = reserve(2 * windows * c->filters), *ends = reserve(2 * windows * f.phases);
+    uint16_t *order = reserve(2 * (windows * c->filters + 1)), *ends = reserve(2 * windows * f.phases);
     if (!ready || !sums || !weights || !order || !ends || (gx && (!columns || !image))) {
         goto end;
     }

@@ -196,9 +196,8 @@ class _Pass:
 
     def __init__(self, pool: Pool, title: str, tasks: Sequence[Task], ended: Callable[[Task], None]) -> None:
         self.pool, self.title, self.waiting, self.all = pool, title, list(reversed(tasks)), len(tasks)
-        self.left = {
-            task.folder: task.config.all_epochs for task in tasks
-        }  # epochs to train of all that have not ended
+        # Epochs to train of all that have not ended.
+        self.left = {task.folder: task.config.all_epochs for task in tasks}
         self.begun: set[Path] = set()
         self.ended = ended
         self.trained, self.start = 0, time.monotonic()
