@@ -75,7 +75,7 @@ def test_every_board_has_a_summary(capsys: pytest.CaptureFixture) -> None:
 
 @pytest.mark.parametrize("seed", range(0, 60, 5))
 def test_training_adds_no_more_than_is_said(seed: int) -> None:
-    """Flips and wide thresholds everywhere: the file is larger by what was said at most."""
+    """Flips everywhere: the file is larger by what was said at most."""
     network = networks.random_network(seed)
     plain = replace(network, nodes=tuple(_changed(node, False) for node in network.nodes))
     full = replace(network, nodes=tuple(_changed(node, True) for node in network.nodes))

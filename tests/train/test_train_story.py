@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ebnn import cli
+from ebnn import cli, cost, summary
+from ebnn.bundle import build_model
 from ebnn.format import decode
 from ebnn.network import Network
 from ebnn.report import validate
@@ -67,8 +68,6 @@ def test_a_wrong_bit_is_found_where_it_is(few: data.Dataset, index: int) -> None
 
 @pytest.mark.parametrize("changes", CHAINS, ids=str)
 def test_the_preview_has_the_bytes_of_the_trained_model(few: data.Dataset, tmp_path: Path, changes: dict) -> None:
-    from ebnn import cost, summary
-
     config = Config(arch=ARCH, epochs=1, batch=50, lr=0.05).replace(**changes)
     before = preview(few, config)
     metrics = train_and_export(few, config, tmp_path, silent)
@@ -77,6 +76,20 @@ def test_the_preview_has_the_bytes_of_the_trained_model(few: data.Dataset, tmp_p
     same = ("arena_bytes", "weights", "macs_binary", "macs_byte", "input_bytes", "scratch_bytes", "weights_bytes")
     assert {key: before["totals"][key] for key in same} == {key: after["totals"][key] for key in same}
     assert text(before).startswith("Summary")
+
+
+def test_all_that_training_may_add() -> None:
+    """A filter that falls behind a pool, and thresholds beyond 16 bits."""
+    images, classes = np.zeros((10, 16, 16, 1), np.uint8), np.arange(10, dtype=np.int32)
+    blank, config = (
+        data.Dataset("blank", images, classes, images, classes, tuple("0123456789")),
+        Config(arch="40c12-p2-10"),
+    )
+    before, chain = preview(blank, config), build(config, blank.shape)
+    chain.conv1.W.array[...] = 0.5
+    chain.bn1.mean[...], chain.bn1.gamma.array[0] = 36_000, -1
+    added = len(build_model(lower(chain, images[:1]))) - before["totals"]["model_bytes"]
+    assert added == summary.growth(before) == 8 + 40 * 2
 
 
 def test_floats_have_no_preview(few: data.Dataset) -> None:
