@@ -72,6 +72,12 @@ def test_lenths_margin_finds_what_is_no_chance() -> None:
     assert np.flatnonzero(np.abs(row) > 2 * effects.margin_of_error(row)).tolist() == [7]
 
 
+def test_lenths_margin_by_hand() -> None:
+    """The median of all sizes is 0.5, that of those up to 2.5 * 1.5 * 0.5 is 0.4; 3.1824 is t with 9 / 3 as freedom."""
+    found = [0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, 10, -12]
+    assert effects.margin_of_error(found) == pytest.approx(3.1824 * 1.5 * 0.4, rel=1e-4)
+
+
 def test_intervals_hold_the_mean_19_times_of_20() -> None:
     assert intervals.quantile(0.95, 4) == pytest.approx(2.776, abs=5e-4)  # as printed in tables
     samples = np.random.default_rng(2).normal(3, 2, (2000, 5))

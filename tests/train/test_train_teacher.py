@@ -60,6 +60,18 @@ def test_divergence(temperature: float) -> None:
     assert same.item() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_smoothed_labels(smoothing: float) -> None:
+    generator = np.random.default_rng(1)
+    logits, classes = generator.normal(0, 3, (7, 5)).astype(np.float32), generator.integers(0, 5, 7).astype(np.int32)
+    learner = chainer.Variable(logits)
+    found = losses.smoothed_cross_entropy(learner, classes, smoothing)
+    targets, q = (1 - smoothing) * np.eye(5)[classes] + smoothing / 5, softmax(np.float64(logits))
+    assert found.item() == pytest.approx(-(targets * np.log(q)).sum() / 7, rel=1e-5)
+    found.backward()
+    assert learner.grad == pytest.approx((q - targets) / 7, abs=1e-6)
+
+
 def test_shares_of_the_loss(few: data.Dataset, taught: Path) -> None:
     rows, logits = np.arange(30), np.random.default_rng(0).normal(0, 1, (30, 10)).astype(np.float32)
     batch = (chainer.Variable(logits), few.x_train[rows], few.y_train[rows], (rows, losses.FRESH))
