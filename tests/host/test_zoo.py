@@ -58,7 +58,7 @@ def test_its_shapes_are_those_of_its_architecture(entry: Entry) -> None:
 def test_its_figures_agree_with_each_other(entry: Entry) -> None:
     figures, seeds = entry.metrics, entry.metrics["seeds"]
     assert figures["seed"] == entry.config["seed"]
-    assert 1 <= figures["selected_epoch"] <= entry.config["epochs"]
+    assert 1 <= figures["selected_epoch"] <= entry.config["epochs"] + entry.config.get("polish", 0)
     assert figures["last_epoch_held_out_accuracy"] <= figures["held_out_accuracy"]
     if seeds:
         assert figures["seed"] in seeds["numbers"] and len(set(seeds["numbers"])) == len(seeds["numbers"]) > 1

@@ -106,15 +106,15 @@ def test_answers_are_read_back_where_they_fit(few: data.Dataset, taught: Path, t
     np.savez(path, **arrays | {"answers": arrays["answers"] + 1})
     again = teacher.find(config, few, tmp_path, silent)
     assert np.array_equal(again.logits(few.x_train[rows], (rows, 0)), answers + 1)
+    taught_otherwise = load_run(taught)
+    taught_otherwise.conv1.W.array[...] *= -1
+    found = teacher.Teacher(taught_otherwise, few, config, tmp_path).logits(few.x_train[rows], (rows, 0))
+    assert np.array_equal(found, logits_of(taught_otherwise, augment.copy_of(few.x_train, "shift1", 3, 0))[rows])
     others = (config.replace(seed=4), config.replace(augment="shift2"))
     for other in others:
         found = teacher.find(other, few, tmp_path, silent).logits(few.x_train[rows], (rows, 0))
         assert not np.allclose(found, answers + 1)
         assert not np.allclose(found, answers)
-    taught_otherwise = load_run(taught)
-    taught_otherwise.conv1.W.array[...] *= -1
-    found = teacher.Teacher(taught_otherwise, few, config, tmp_path).logits(few.x_train[rows], (rows, 0))
-    assert np.array_equal(found, logits_of(taught_otherwise, augment.copy_of(few.x_train, "shift1", 3, 0))[rows])
     path.write_bytes(path.read_bytes()[:-50])
     whole = teacher.find(config, few, tmp_path, silent)
     assert np.array_equal(whole.logits(few.x_train[rows], (rows, 0)), answers)
