@@ -83,6 +83,7 @@ def test_floats_have_a_spread_but_no_model(few_file: Path, tmp_path: Path, capsy
     found = json.loads(capsys.readouterr().out)
     assert found == metrics_of(tmp_path) and not (tmp_path / "model.ebnn").exists()
     assert config.read(tmp_path / "config.toml").seed == found["seed"]
+    assert cli.main(options) == 0 and json.loads(capsys.readouterr().out) == found
 
 
 def test_two_values_have_no_interval() -> None:

@@ -315,13 +315,13 @@ def prepare(folder: Path) -> None:
         raise ConfigError(f"{folder}: cannot be written to ({error.strerror}): name another folder") from None
     if (folder / CHECKPOINT).exists():
         return
-    if (folder / METRICS_FILE).exists() and not (folder / MODEL_FILE).exists():
-        raise ConfigError(f"{folder}: its {METRICS_FILE} is not of a run of ebnn: name another folder")
     if (folder / CONFIG).exists():
         try:
             read_config(folder / CONFIG)
         except ConfigError as error:
             raise ConfigError(f"{error}: it is not of a run of ebnn, name another folder") from None
+    elif (folder / METRICS_FILE).exists() and not (folder / MODEL_FILE).exists():
+        raise ConfigError(f"{folder}: its {METRICS_FILE} is not of a run of ebnn: name another folder")
 
 
 def _check_moments(chain: chainer.Chain, state: checkpoint.Arrays, path: Path) -> None:
