@@ -324,3 +324,18 @@ def test_schedule() -> None:
         "constant": (1, 1, 1),
     }.items():
         assert [factor(name, step, 0, 100) for step in (0, 50, 99)] == pytest.approx([first, middle, last])
+
+
+def test_statistics_are_estimated_anew_where_that_is_wanted(few: data.Dataset) -> None:
+    for wanted in (True, False):
+        chain = train(few, SMALL.replace(epochs=1, reestimate=wanted), None, silent).chain
+        kept = state(chain)
+        estimate_statistics(chain, few.x_train[few.split()[0]])
+        assert (state(chain) == kept) == wanted
+
+
+def test_a_checkpoint_of_other_images_is_refused(few: data.Dataset, tmp_path: Path) -> None:
+    train(few, SMALL.replace(epochs=1), tmp_path, silent)
+    other = data.Dataset("few", 255 - few.x_train, few.y_train, few.x_test, few.y_test, few.labels)
+    with pytest.raises(ConfigError, match=r"is of another run \(data "):
+        train(other, SMALL.replace(epochs=1), tmp_path, silent)

@@ -363,3 +363,11 @@ def test_gain_before_scores_is_refused() -> None:
 
     with pytest.raises(ExportError, match=r"/dense \(BinaryDense\): sign must follow it"):
         lower(Head(), images((5, 5, 1)))
+
+
+def test_shifts_of_rprelu_come_in_steps_of_the_sums_deviation() -> None:
+    """Bytes spread evenly count as -255 to 255; features are -1 or +1."""
+    chain, generator = build("8c5-16c3-10", (12, 12, 1), activation="rprelu"), np.random.default_rng(0)
+    values = 2 * generator.integers(0, 256, (2000, 5 * 5)) - 255, generator.choice((-1, 1), (2000, 3 * 3 * 8))
+    for inputs, link, unit in zip(values, (chain.conv1, chain.conv2), (chain.act1.unit, chain.act2.unit), strict=True):
+        assert unit == pytest.approx((inputs @ link.signs.reshape(len(link.W), -1).T).std(), rel=0.05)
