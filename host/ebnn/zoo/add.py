@@ -56,7 +56,9 @@ def add(name: str, runs: Sequence[Path], data_dir: str | None = None, say: Say =
     figures |= {"seed": run.config["seed"], "seeds": apart} | count(run.blob, name)
     say(f"{name}: {', '.join(f'{core} {number:,}' for core, number in figures['instructions'].items())} instructions")
     folder = models_folder() / name
-    write_atomic(folder / CONFIG_FILE, (run.folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    for part in (CONFIG_FILE, SIGNALS_FILE):
+        if (run.folder / part).exists():
+            write_atomic(folder / part, (run.folder / part).read_text(encoding="utf-8"))
     write_atomic(folder / MODEL_FILE, run.blob)
     write_metrics(figures, folder)
     return Entry(folder)
