@@ -34,6 +34,12 @@ def test_option_names_the_first_gpu(tmp_path, monkeypatch, capsys):
     assert "EBNN_DEVICE=@cupy:0" in capsys.readouterr().err
 
 
+def test_gpu_and_processes_exclude_each_other(monkeypatch, capsys):
+    monkeypatch.setenv(device.VARIABLE, "")
+    assert main(["train", "--gpu", "--distributed"]) == 1
+    assert "leave --gpu out" in capsys.readouterr().err
+
+
 def test_batches_go_where_the_chain_lies(tmp_path, monkeypatch):
     """The loop asks the chain's own device for every batch: here a CPU that counts."""
     from ebnn.train import data, loop

@@ -135,6 +135,7 @@ def test_test_images_are_seen_twice_and_only_at_the_end(few: data.Dataset, monke
         ("distill = 0.5", "distill must be 0 without a teacher"),
         ("bop_rate = 0.0", "bop_rate must be above 0"),
         ("copies = -1", "copies must be 0 or more"),
+        ("copies = 2", "copies must be 0 without augment"),
         ("ste_clip = nan", "ste_clip must be above 0"),
         ('augment = "blur"', "blur"),
         ("shift = -1", "shift-1"),

@@ -304,6 +304,15 @@ def test_configuration_reads_back(tmp_path: Path) -> None:
     assert config.read(tmp_path / "run.toml") == SMALL
 
 
+@pytest.mark.parametrize("shape,classes", [((28, 28, 1), 4), ((9, 9, 1), 10)])
+def test_a_known_name_on_other_data_gets_no_recipe(shape, classes):
+    x, y = np.zeros((40, *shape), np.uint8), np.arange(40, dtype=np.int32) % classes
+    labels = tuple(f"class {index}" for index in range(classes))
+    chosen = recipes.default(data.Dataset("mnist", x, y, x, y, labels))
+    assert chosen != recipes.RECIPES["mnist"]
+    assert build(chosen, shape)(x[:1]).shape == (1, classes)
+
+
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (1, 64, 1), (1, 1, 5), (96, 64, 3)])
 def test_every_form_of_image_has_a_recipe(shape: tuple[int, int, int]) -> None:
     generator, y = np.random.default_rng(0), np.int32(np.arange(20) % 4)

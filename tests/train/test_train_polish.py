@@ -106,3 +106,9 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(digits, few_trials, tmp_path):
 def test_only_signs_are_flipped(changes):
     with pytest.raises(ConfigError, match="polish must be 0 where"):
         PLAIN.replace(polish=1, **changes)
+
+
+def test_a_chain_with_other_weights_is_refused(digits):
+    chain = model.build("4c3-10", digits.shape, weights="standard")
+    with pytest.raises(ConfigError, match="the weights of conv1 are not the signs"):
+        polish.epoch(chain, digits.x_train[:20], digits.y_train[:20])

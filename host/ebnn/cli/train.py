@@ -83,6 +83,8 @@ def run_train(options: argparse.Namespace) -> None:
     if not options.distributed:
         distributed.check_alone()
         return _train(options, _to_stderr if options.json else print)
+    if options.gpu:
+        raise ConfigError("--distributed computes on the CPU, by ChainerMN's naive communicator: leave --gpu out")
     if options.seeds:
         raise ConfigError("--seeds starts processes of its own: leave --distributed out, and take --jobs")
     with distributed.joined() as team:

@@ -172,6 +172,8 @@ def _pairs(config: Config) -> Rules:
         rules["two_stage"] = (both and not no_latents, f"0 with {'optimizer bop' if no_latents else 'so few epochs'}")
     if config.bnn_plus > 0:
         rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
+    if config.copies > 0:
+        rules["copies"] = (bool(config.augment), "0 without augment")
     if config.polish > 0:
         signs = config.is_binary and config.weights != "standard"
         rules["polish"] = (signs, "0 where weights are not the signs of latent ones (float, standard) or features=relu")

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ebnn.errors import ConfigError
 from ebnn.train import arrays
 from ebnn.train.compat import chainer
 from ebnn.train.evaluate import estimate_statistics
 from ebnn.train.links import BinaryLink
 from ebnn.train.model import binary_links
+from ebnn.train.weights import Clip, Floats, Standard
 
 IMAGES = 20_000  # of a polishing epoch, drawn anew for each
 TRIALS = 50  # sets of flips that are tried in one
@@ -31,6 +33,8 @@ class _Layer:
     """A layer's flips: how many are tried next, and by how much each weight's flip lowers the loss, to first order."""
 
     def __init__(self, link: BinaryLink) -> None:
+        if not isinstance(link.binarizer, Clip) or isinstance(link.binarizer, Floats | Standard):
+            raise ConfigError(f"polish must be 0: the weights of {link.name} are not the signs of latent ones")
         self.link = link
         self.count = max(1, link.W.size // FIRST_SHARE)
 
@@ -69,6 +73,9 @@ def epoch(chain: chainer.Chain, images: np.ndarray, classes: np.ndarray) -> tupl
 
     Returns:
         Loss and accuracy on these images at the end; the loss is never above that at the begin.
+
+    Raises:
+        ConfigError: a link whose weights are not the signs of its latent ones.
     """
     layers = [_Layer(link) for link in binary_links(chain)]
     best, right = _measure(chain, images, classes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ebnn import arch
+from ebnn.errors import ConfigError
 from ebnn.geometry import Pair, Shape
 from ebnn.train.config import Config
 from ebnn.train.data import Dataset
@@ -21,12 +23,22 @@ RECIPES = {
 
 def default(data: Dataset) -> Config:
     """The recipe of a known data set, else one made from the form and the number of the images."""
-    if data.name in RECIPES:
+    if data.name in RECIPES and _fits(RECIPES[data.name], data):
         return RECIPES[data.name]
     images = len(data.split()[0])
     batch = 128 if images >= 10_000 else 32
     epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, STEPS * batch // images))
     return Config(arch=architecture(data.shape, len(data.labels)), epochs=epochs, batch=batch, lr=0.06)
+
+
+def _fits(config: Config, data: Dataset) -> bool:
+    """Whether the recipe is for these images: a person's own file may have a known name, too."""
+    known = arch.parse(config.arch)
+    try:
+        known.shapes(data.shape)
+    except ConfigError:
+        return False
+    return known.classes == len(data.labels)
 
 
 def architecture(shape: Shape, classes: int) -> str:
