@@ -124,7 +124,7 @@ def test_test_images_are_seen_twice_and_only_at_the_end(few: data.Dataset, monke
         ('activation = "elu"', "activation must be one of none, prelu, rprelu"),
         ('features = "tanh"', "features must be one of sign, relu"),
         ('optimizer = "lion"', "optimizer must be one of adam, sgd, bop"),
-        ('schedule = "up"', "schedule must be one of cosine, linear, step, constant"),
+        ('schedule = "up"', "schedule must be one of cosine, linear, geometric, step, constant"),
         ("gain = 1", "gain must be of type bool, got 1"),
         ("two_stage = 1.0", "two_stage must be at least 0 and below 1"),
         ("two_stage = 0.9\nepochs = 2", "two_stage must be 0 with so few epochs"),

@@ -330,6 +330,7 @@ def test_schedule() -> None:
     for name, (first, middle, last) in {
         "linear": (1, 0.5, 0.01),
         "step": (1, 0.1, 0.01),
+        "geometric": (1, 0.001**0.5, 0.001**0.99),
         "constant": (1, 1, 1),
     }.items():
         assert [factor(name, step, 0, 100) for step in (0, 50, 99)] == pytest.approx([first, middle, last])

@@ -49,7 +49,7 @@ class Config:
         optimizer: adam, sgd or bop (``ebnn.train.optimizers``).
         bop_rate: how fast Bop's average of the gradients follows, at the highest learning rate; 0 to 1.
         bop_threshold: a weight flips when that average opposes it and is larger than this.
-        schedule: of the learning rate: cosine, linear, step or constant (``ebnn.train.schedule``).
+        schedule: of the learning rate: cosine, linear, geometric, step or constant (``ebnn.train.schedule``).
         augment: changes of the training images, a text of ``ebnn.train.augment``; empty: none.
         copies: augmented copies of the training images that are cycled through; 0: fresh ones every epoch.
         teacher: empty, the folder of a run, or the architecture of a float teacher that is trained first.
