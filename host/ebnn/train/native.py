@@ -1,4 +1,4 @@
-"""The loops of training in C (kernels.c), compiled for this very processor at the first use and kept in the cache.
+"""The loops of training in C (kernels/), compiled for this very processor at the first use and kept in the cache.
 
 Where there is no C compiler, or ``EBNN_KERNELS=numpy`` is set, the functions of ``arrays`` and ``normalize`` do the
 same with NumPy: sums are equal in every bit, gradients but for the order of additions.
@@ -23,7 +23,7 @@ from ebnn.geometry import Pair, Shape
 if TYPE_CHECKING:
     from ebnn.train.convolve import Convolution
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = sorted(Path(__file__).with_name("kernels").glob("*.[ch]"))
 CFLAGS = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
 PROCESSOR = "-march=native"
 CHOICES = ("c", "numpy")
@@ -42,7 +42,7 @@ _ARGUMENTS = {
 
 
 class _Conv(ctypes.Structure):
-    """conv_t of kernels.c."""
+    """conv_t of kernels/frame.h."""
 
     _fields_ = [
         *[(name, ctypes.c_int32) for name in (
@@ -84,7 +84,7 @@ def _load() -> ctypes.CDLL:
     stamp = "".join(f"// {line}\n" for line in target.splitlines())
     try:
         lib = ctypes.CDLL(
-            str(compiler.shared_library(program, [SOURCE], flags, cache_dir() / "kernels" / "train", stamp))
+            str(compiler.shared_library(program, SOURCES, flags, cache_dir() / "kernels" / "train", stamp))
         )
     except OSError as error:
         raise BuildError(f"the compiled kernels cannot be kept or loaded: {error}") from None
