@@ -1,4 +1,4 @@
-"""The operator table, the error table and the format's version: the only hand-written copy of each.
+"""The tables of operators, flags, dtypes and errors, and the format's version: the only hand-written copy of each.
 
 ``tools/generate.py`` renders the C header ``usermod/ebnn/engine/ebnn_ops.h`` and the tables of
 ``docs/SPEC.md`` from here; a test says whether rendering again would change them.
@@ -9,18 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMAT_MAJOR = 0
-FORMAT_MINOR = 4
+FORMAT_MAJOR = 1
+FORMAT_MINOR = 0
 MAGIC = b"EBNN"
 
 HEADER_SIZE = 48
 RECORD_SIZE = 36
 
-# Node record flags.
-FLAG_BORDER_PLUS = 1  # padding holds +1 instead of -1
-FLAG_WIDE = 2  # thresholds or offsets are int32 instead of int16
-FLAG_FLIPS = 4  # a flip bit a channel follows the thresholds
-FLAGS_KNOWN = 7
+
+@dataclass(frozen=True)
+class Flag:
+    """A bit of a node record: its value, and the nodes that may have it (docs/SPEC.md, section 4.2)."""
+
+    value: int
+    name: str
+    summary: str
+
+
+FLAGS = (
+    Flag(1, "border_plus", "padding holds +1, or the byte 255"),
+    Flag(2, "wide", "thresholds or offsets are i32 instead of i16"),
+    Flag(4, "flips", "a flip bit a channel"),
+    Flag(8, "border_none", "taps on padding do not count"),
+    Flag(16, "int8_weights", "weights are int8 instead of bits"),
+    Flag(32, "sum", "the pool adds up instead of taking the largest"),
+    Flag(64, "gains", "a gain a filter"),
+    Flag(128, "exclusive", "the hits of a filter's levels are one bit, by exclusive or"),
+)
+FLAG_BORDER_PLUS, FLAG_WIDE, FLAG_FLIPS, FLAG_BORDER_NONE = (flag.value for flag in FLAGS[:4])
+FLAG_INT8_WEIGHTS, FLAG_SUM, FLAG_GAINS, FLAG_EXCLUSIVE = (flag.value for flag in FLAGS[4:])
 
 # The header's field `prepare`: how a gray picture became the input. Neither average nor nearest: its size as it is.
 PREPARE_RECORDED = 1
@@ -37,7 +54,8 @@ MAX_CROP = 1 << 23  # pixels of a crop: twice their sum stays inside 32 bits
 # Bounds that keep every size and sum of the engine inside 32 bits.
 MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of a node
 MAX_ARENA = 1 << 26  # bytes
-MAX_U8_TAPS = (1 << 31) // 512  # taps of a u8 source: 255 * taps stays below 2**30
+MAX_SUM = 1 << 30  # of a filter, whatever the input
+MAX_SHIFT = 31
 
 # The lanes kernel for convolution of bits (usermod/ebnn/engine/ebnn_lanes.c): positions at once, and bytes for them;
 # bytes of sums a filter; bytes of table a word of weights, for a chunk of so many words at most; taps its lanes hold.
@@ -60,29 +78,51 @@ BYTES_TAPS_MAX = 128
 
 @dataclass(frozen=True)
 class Op:
-    """One operator: where its sums come from (source, input dtype) and what it makes of them (output dtype)."""
+    """One source of sums. Pools, endings and dtypes are attributes of a node and belong to every source."""
 
     code: int
     name: str
-    source: str  # conv | dense | pool
-    input: str  # bits | u8
-    output: str  # bits | i32
     summary: str
 
 
 OPS = (
-    Op(1, "conv_u8_bits", "conv", "u8", "bits", "convolution of bytes, thresholds, OR pool"),
-    Op(2, "conv_bits", "conv", "bits", "bits", "convolution of bits, thresholds, OR pool"),
-    Op(3, "dense_u8_bits", "dense", "u8", "bits", "fully connected layer on bytes, thresholds"),
-    Op(4, "dense_bits", "dense", "bits", "bits", "fully connected layer on bits, thresholds"),
-    Op(5, "dense_u8_scores", "dense", "u8", "i32", "fully connected layer on bytes, integer scores"),
-    Op(6, "dense_scores", "dense", "bits", "i32", "fully connected layer on bits, integer scores"),
-    Op(7, "pool_or", "pool", "bits", "bits", "max pooling of bits by OR"),
+    Op(1, "conv", "convolution"),
+    Op(2, "depthwise", "convolution of each channel on its own"),
+    Op(3, "dense", "fully connected layer"),
+    Op(4, "pool", "no weights: the input itself, to pool, compare, add or encode it"),
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_CODE = {op.code: op for op in OPS}
 
-DTYPES = {"bits": 0, "u8": 1, "i32": 2}
+
+@dataclass(frozen=True)
+class Dtype:
+    """What elements of a value are: the least and the largest, and how many bits each takes (of ``bits``: packed)."""
+
+    code: int
+    name: str
+    least: int
+    most: int
+    size: int
+
+    @property
+    def largest(self) -> int:
+        """The largest absolute value."""
+        return max(-self.least, self.most)
+
+
+DTYPES = (
+    Dtype(0, "bits", -1, 1, 1),
+    Dtype(1, "u8", 0, 255, 8),
+    Dtype(2, "i8", -128, 127, 8),
+    Dtype(3, "i16", -(1 << 15), (1 << 15) - 1, 16),
+    Dtype(4, "i32", -(1 << 31), (1 << 31) - 1, 32),
+)
+DTYPE = {dtype.name: dtype for dtype in DTYPES}
+DTYPE_BY_CODE = {dtype.code: dtype for dtype in DTYPES}
+INPUT_DTYPES = ("bits", "u8", "i8", "i16")
+SECOND_DTYPES = ("u8", "i8", "i16")  # of a second input
+SCORE_DTYPES = ("i8", "i16", "i32")
 
 # (name, what the person reads). The code is minus the position, counted from 1.
 ERRORS = (
@@ -121,20 +161,14 @@ def _define(name: str, value: object) -> str:
 
 def render_header() -> str:
     """The generated C header: format constants, X-macro list of operators, error enum, X-macro of error texts."""
-    ops = [
-        f"    X({op.code}, {op.name.upper()}, {op.source.upper()}, {op.input.upper()}, {op.output.upper()})"
-        for op in OPS
-    ]
+    ops = [f"    X({op.code}, {op.name.upper()})" for op in OPS]
     errors = [f'    X(EBNN_E_{name}, {error_code(name)}, "{text}")' for name, text in ERRORS]
     constants = [
         ("FORMAT_MAJOR", FORMAT_MAJOR),
         ("FORMAT_MINOR", FORMAT_MINOR),
         ("HEADER_SIZE", HEADER_SIZE),
         ("RECORD_SIZE", RECORD_SIZE),
-        ("FLAG_BORDER_PLUS", FLAG_BORDER_PLUS),
-        ("FLAG_WIDE", FLAG_WIDE),
-        ("FLAG_FLIPS", FLAG_FLIPS),
-        ("FLAGS_KNOWN", FLAGS_KNOWN),
+        *((f"FLAG_{flag.name.upper()}", flag.value) for flag in FLAGS),
         ("PREPARE_RECORDED", PREPARE_RECORDED),
         ("PREPARE_AVERAGE", PREPARE_AVERAGE),
         ("PREPARE_NEAREST", PREPARE_NEAREST),
@@ -142,7 +176,8 @@ def render_header() -> str:
         ("PREPARE_KNOWN", PREPARE_KNOWN),
         ("MAX_BITS", f"{MAX_BITS}UL"),
         ("MAX_ARENA", f"{MAX_ARENA}UL"),
-        ("MAX_U8_TAPS", f"{MAX_U8_TAPS}UL"),
+        ("MAX_SUM", f"{MAX_SUM}UL"),
+        ("MAX_SHIFT", MAX_SHIFT),
         ("LANES_TILE", f"{LANES_TILE}U"),
         ("LANES_TILE_BYTES", f"{LANES_TILE_BYTES}U"),
         ("LANES_SUM_BYTES", f"{LANES_SUM_BYTES}U"),
@@ -157,7 +192,7 @@ def render_header() -> str:
         *((f"PIXELS_{name}", number) for name, number in FORMATS.items()),
         ("MAX_SIDE", f"{MAX_SIDE}U"),
         ("MAX_CROP", f"{MAX_CROP}UL"),
-        *((f"DTYPE_{name.upper()}", code) for name, code in DTYPES.items()),
+        *((f"DTYPE_{dtype.name.upper()}", dtype.code) for dtype in DTYPES),
     ]
     return "\n".join(
         [
@@ -167,7 +202,7 @@ def render_header() -> str:
             "",
             *(_define(name, value) for name, value in constants),
             "",
-            "// X(code, name, source, input dtype, output dtype)",
+            "// X(code, name)",
             "#define EBNN_OP_LIST(X) \\",
             " \\\n".join(ops),
             "",
@@ -182,12 +217,14 @@ def render_header() -> str:
 
 
 def render_spec_tables() -> dict[str, str]:
-    """Markdown tables of the SPEC by marker name (``ops``, ``errors``)."""
-    ops = ["| code | operator | source | input | output | what |", "|---|---|---|---|---|---|"]
-    ops += [f"| {o.code} | `{o.name}` | {o.source} | {o.input} | {o.output} | {o.summary} |" for o in OPS]
+    """Markdown tables of the SPEC by marker name (``ops``, ``flags``, ``errors``)."""
+    ops = ["| code | operator | what |", "|---|---|---|"]
+    ops += [f"| {o.code} | `{o.name}` | {o.summary} |" for o in OPS]
+    flags = ["| flag | name | what |", "|---|---|---|"]
+    flags += [f"| {f.value} | {f.name.replace('_', ' ')} | {f.summary} |" for f in FLAGS]
     errors = ["| code | name | text |", "|---|---|---|"]
     errors += [f"| {error_code(name)} | `{name}` | {text} |" for name, text in ERRORS]
-    return {"ops": "\n".join(ops), "errors": "\n".join(errors)}
+    return {"ops": "\n".join(ops), "flags": "\n".join(flags), "errors": "\n".join(errors)}
 
 
 def splice_tables(text: str) -> str:

@@ -2,14 +2,18 @@
 #ifndef EBNN_OPS_H
 #define EBNN_OPS_H
 
-#define EBNN_FORMAT_MAJOR (0)
-#define EBNN_FORMAT_MINOR (4)
+#define EBNN_FORMAT_MAJOR (1)
+#define EBNN_FORMAT_MINOR (0)
 #define EBNN_HEADER_SIZE (48)
 #define EBNN_RECORD_SIZE (36)
 #define EBNN_FLAG_BORDER_PLUS (1)
 #define EBNN_FLAG_WIDE (2)
 #define EBNN_FLAG_FLIPS (4)
-#define EBNN_FLAGS_KNOWN (7)
+#define EBNN_FLAG_BORDER_NONE (8)
+#define EBNN_FLAG_INT8_WEIGHTS (16)
+#define EBNN_FLAG_SUM (32)
+#define EBNN_FLAG_GAINS (64)
+#define EBNN_FLAG_EXCLUSIVE (128)
 #define EBNN_PREPARE_RECORDED (1)
 #define EBNN_PREPARE_AVERAGE (2)
 #define EBNN_PREPARE_NEAREST (4)
@@ -17,7 +21,8 @@
 #define EBNN_PREPARE_KNOWN (15)
 #define EBNN_MAX_BITS (134217728UL)
 #define EBNN_MAX_ARENA (67108864UL)
-#define EBNN_MAX_U8_TAPS (4194304UL)
+#define EBNN_MAX_SUM (1073741824UL)
+#define EBNN_MAX_SHIFT (31)
 #define EBNN_LANES_TILE (16U)
 #define EBNN_LANES_TILE_BYTES (128U)
 #define EBNN_LANES_SUM_BYTES (32U)
@@ -39,17 +44,16 @@
 #define EBNN_MAX_CROP (8388608UL)
 #define EBNN_DTYPE_BITS (0)
 #define EBNN_DTYPE_U8 (1)
-#define EBNN_DTYPE_I32 (2)
+#define EBNN_DTYPE_I8 (2)
+#define EBNN_DTYPE_I16 (3)
+#define EBNN_DTYPE_I32 (4)
 
-// X(code, name, source, input dtype, output dtype)
+// X(code, name)
 #define EBNN_OP_LIST(X) \
-    X(1, CONV_U8_BITS, CONV, U8, BITS) \
-    X(2, CONV_BITS, CONV, BITS, BITS) \
-    X(3, DENSE_U8_BITS, DENSE, U8, BITS) \
-    X(4, DENSE_BITS, DENSE, BITS, BITS) \
-    X(5, DENSE_U8_SCORES, DENSE, U8, I32) \
-    X(6, DENSE_SCORES, DENSE, BITS, I32) \
-    X(7, POOL_OR, POOL, BITS, BITS)
+    X(1, CONV) \
+    X(2, DEPTHWISE) \
+    X(3, DENSE) \
+    X(4, POOL)
 
 // X(name, code, text)
 #define EBNN_ERROR_LIST(X) \
