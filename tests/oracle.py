@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import operator
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-# code: (name, source, input dtype, output dtype), SPEC section 3
-OPERATORS = {
-    1: ("conv_u8_bits", "conv", "u8", "bits"),
-    2: ("conv_bits", "conv", "bits", "bits"),
-    3: ("dense_u8_bits", "dense", "u8", "bits"),
-    4: ("dense_bits", "dense", "bits", "bits"),
-    5: ("dense_u8_scores", "dense", "u8", "i32"),
-    6: ("dense_scores", "dense", "bits", "i32"),
-    7: ("pool_or", "pool", "bits", "bits"),
-}
+OPERATORS = {1: "conv", 2: "depthwise", 3: "dense", 4: "pool"}  # SPEC section 3
+DTYPES = ("bits", "u8", "i8", "i16", "i32")  # SPEC section 1
+CODES = {"u8": "B", "i8": "b", "i16": "h", "i32": "i"}  # of struct
+RANGES = {"u8": (0, 255), "i8": (-128, 127), "i16": (-32768, 32767), "i32": (-(2**31), 2**31 - 1)}
 
 
 @dataclass
 class Node:
     """One node record with its parameters as lists."""
 
-    name: str
-    source: str
+    op: str
+    input: int
+    second: int  # 0: none
     input_dtype: str
     output_dtype: str
-    border_plus: bool
-    input: int
     filters: int
     kernel: tuple
     stride: tuple
@@ -39,17 +32,23 @@ class Node:
     pool: tuple
     pool_stride: tuple
     pool_pad: tuple
-    weights: list  # a filter: a flat list of -1 and +1 in the order (ky, kx, c)
-    constants: list  # thresholds or offsets
-    flips: list
+    border: int  # what a tap outside of the input reads
+    is_sum: bool
+    levels: int  # of bits, else 0
+    is_exclusive: bool
+    shift: int
+    weights: list = field(default_factory=list)  # a filter: a flat list of numbers in the order (ky, kx, c)
+    constants: list = field(default_factory=list)  # thresholds or offsets
+    gains: list = field(default_factory=list)
+    flips: list = field(default_factory=list)
 
 
 @dataclass
 class Model:
-    """A decoded model; ``shapes[k]`` is (height, width, channels) of value k."""
+    """A decoded model; ``shapes[k]`` is (height, width, channels) of value k, ``dtypes[k]`` its dtype."""
 
-    input_dtype: str
     shapes: list
+    dtypes: list
     nodes: list
     labels: list
     seed: int
@@ -85,36 +84,42 @@ def get_bit(data: bytes, index: int) -> int:
     return data[index // 8] >> index % 8 & 1
 
 
-def pack_bits(places: list, total: int) -> bytes:
-    """Bits (index, bit) set into whole words that hold ``total`` bits."""
-    data = bytearray((total + 31) // 32 * 4)
-    for index, bit in places:
-        data[index // 8] |= bit << index % 8
-    return bytes(data)
+def whole_words(size: int) -> int:
+    """Bytes of as many whole words as hold ``size`` bytes."""
+    return (size + 3) // 4 * 4
 
 
-def pack_map(pixels: list, channels: int) -> bytes:
-    """Pack rows of pixels of channel bits, ``pixels[y][x][c]``."""
-    height, width, stride = len(pixels), len(pixels[0]), pixel_stride(channels)
-    places = []
+def pack(pixels: list, dtype: str) -> bytes:
+    """The bytes of a value ``pixels[y][x][c]``; an element of ``bits`` is -1 or +1."""
+    if dtype != "bits":
+        flat = [value for row in pixels for pixel in row for value in pixel]
+        return struct.pack(f"<{len(flat)}{CODES[dtype]}", *flat)
+    height, width, channels = len(pixels), len(pixels[0]), len(pixels[0][0])
+    stride = pixel_stride(channels)
+    data = bytearray(whole_words((height * width * stride + 7) // 8))
     for y in range(height):
         for x in range(width):
             for c in range(channels):
-                places.append(((y * width + x) * stride + c, pixels[y][x][c]))
-    return pack_bits(places, height * width * stride)
+                place = (y * width + x) * stride + c
+                data[place // 8] |= (pixels[y][x][c] == 1) << place % 8
+    return bytes(data)
 
 
-def unpack_map(data: bytes, shape: tuple, dtype: str) -> list:
-    """``[y][x]`` is the list of the pixel's values: -1 or +1, or 0 to 255."""
+def unpack(data: bytes, shape: tuple, dtype: str) -> list:
+    """The inverse of ``pack``: ``[y][x]`` is the list of the pixel's elements."""
     height, width, channels = shape
     stride = pixel_stride(channels)
+    flat = () if dtype == "bits" else struct.unpack_from(f"<{height * width * channels}{CODES[dtype]}", data)
 
     def element(y, x, c):
-        if dtype == "u8":
-            return data[(y * width + x) * channels + c]
-        return 2 * get_bit(data, (y * width + x) * stride + c) - 1
+        if dtype == "bits":
+            return 2 * get_bit(data, (y * width + x) * stride + c) - 1
+        return flat[(y * width + x) * channels + c]
 
     return [[[element(y, x, c) for c in range(channels)] for x in range(width)] for y in range(height)]
+
+
+# --- reading a model ---
 
 
 def window_count(size: int, before: int, after: int, window: int, stride: int) -> int:
@@ -122,11 +127,11 @@ def window_count(size: int, before: int, after: int, window: int, stride: int) -
     return (size + before + after - window) // stride + 1
 
 
-def conv_size(node: Node, shape: tuple) -> tuple:
+def map_size(node: Node, shape: tuple) -> tuple:
     """Height and width of the sums of a node, before its pool."""
-    if node.source == "dense":
+    if node.op == "dense":
         return 1, 1
-    if node.source == "pool":
+    if node.op == "pool":
         return shape[0], shape[1]
     top, left, bottom, right = node.pad
     return (
@@ -146,47 +151,95 @@ def pooled_size(node: Node, size: tuple) -> tuple:
 
 def output_shape(node: Node, shape: tuple) -> tuple:
     """Shape of a node's output for an input of ``shape``."""
-    height, width = pooled_size(node, conv_size(node, shape))
-    return height, width, shape[2] if node.source == "pool" else node.filters
+    height, width = pooled_size(node, map_size(node, shape))
+    channels = node.filters
+    if node.output_dtype == "bits" and not node.is_exclusive:
+        channels = node.levels * node.filters
+    return height, width, channels
+
+
+def has_parameters(node: Node) -> bool:
+    """SPEC section 4.3: all but a pool of bits without flag 32 that makes bits."""
+    is_hit_pool = node.op == "pool" and node.input_dtype == "bits" and node.output_dtype == "bits" and not node.is_sum
+    return not is_hit_pool
+
+
+def read_row(row: bytes, node: Node, channels: int, is_int8: bool) -> list:
+    """The weights in a row as ``[tap][c]``, where taps are in the order (ky, kx)."""
+    taps = node.kernel[0] * node.kernel[1]
+    if is_int8:
+        return [[struct.unpack_from("b", row, tap * channels + c)[0] for c in range(channels)] for tap in range(taps)]
+    stride = pixel_stride(channels) if node.input_dtype == "bits" else channels
+    return [[2 * get_bit(row, tap * stride + c) - 1 for c in range(channels)] for tap in range(taps)]
+
+
+def read_weights(node: Node, blob: bytes, offset: int, channels: int, is_int8: bool) -> int:
+    """Fill in the weights; returns where they end."""
+    taps = node.kernel[0] * node.kernel[1]
+    bits = 8 * taps * channels
+    if not is_int8:
+        bits = taps * (pixel_stride(channels) if node.input_dtype == "bits" else channels)
+    size = whole_words((bits + 7) // 8)
+    is_depthwise = node.op == "depthwise"
+    rows = node.filters // channels if is_depthwise else node.filters
+    for j in range(rows):
+        row = read_row(blob[offset + j * size : offset + (j + 1) * size], node, channels, is_int8)
+        if is_depthwise:  # the filters j * C on, each with the taps of its own channel
+            for c in range(channels):
+                node.weights.append([tap[c] for tap in row])
+        else:
+            node.weights.append([weight for tap in row for weight in tap])
+    return offset + rows * size
+
+
+def read_numbers(blob: bytes, offset: int, count: int, code: str) -> tuple:
+    """(numbers of a struct code, where the whole words that hold them end)."""
+    numbers = struct.unpack_from(f"<{count}{code}", blob, offset)
+    return list(numbers), offset + whole_words(count * struct.calcsize(f"<{code}"))
 
 
 def read_parameters(node: Node, blob: bytes, offset: int, flags: int, channels: int) -> None:
-    """Fill in weights, thresholds or offsets, and flips (SPEC section 4.3)."""
-    taps = node.kernel[0] * node.kernel[1]
-    stride = channels if node.input_dtype == "u8" else pixel_stride(channels)
-    row_bytes = (taps * stride + 31) // 32 * 4
-    for f in range(node.filters):
-        row = blob[offset + f * row_bytes : offset + (f + 1) * row_bytes]
-        bits = [get_bit(row, tap * stride + c) for tap in range(taps) for c in range(channels)]
-        node.weights.append([2 * bit - 1 for bit in bits])
-    offset += node.filters * row_bytes
-    size, code = (4, "<i") if flags & 2 else (2, "<h")
-    for f in range(node.filters):
-        node.constants.append(struct.unpack_from(code, blob, offset + f * size)[0])
-    offset += (node.filters * size + 3) // 4 * 4
-    flips = blob[offset:]
-    node.flips = [get_bit(flips, f) if flags & 4 else 0 for f in range(node.filters)]
+    """Fill in weights, thresholds or offsets, gains and flips (SPEC section 4.3)."""
+    outputs = output_shape(node, (1, 1, channels))[2]
+    node.gains = [1] * node.filters
+    node.flips = [0] * outputs
+    if not has_parameters(node):
+        node.constants = [0] * node.filters
+        return
+    if node.op != "pool":
+        offset = read_weights(node, blob, offset, channels, bool(flags & 16))
+    count = node.levels * node.filters if node.output_dtype == "bits" else node.filters
+    node.constants, offset = read_numbers(blob, offset, count, "i" if flags & 2 else "h")
+    if flags & 64:
+        node.gains, offset = read_numbers(blob, offset, node.filters, "h")
+    if flags & 4:
+        node.flips = [get_bit(blob[offset:], channel) for channel in range(outputs)]
 
 
-def read_node(blob: bytes, start: int, shapes: list) -> Node:
+def border_of(dtype: str, flags: int) -> int:
+    """What taps outside of the input read; 0 where they do not count."""
+    if dtype == "bits":
+        return 0 if flags & 8 else 1 if flags & 1 else -1
+    return 255 if dtype == "u8" and flags & 1 else 0
+
+
+def read_node(blob: bytes, start: int, shapes: list, dtypes: list) -> Node:
     """One node record and its parameters (SPEC section 4.2)."""
-    op, flags, source, _, filters, _ = struct.unpack_from("<BBBBHH", blob, start)
+    op, flags, source, second, filters = struct.unpack_from("<4BH", blob, start)
     windows = tuple(blob[start + 8 : start + 24])
-    _, _, params = struct.unpack_from("<III", blob, start + 24)
-    name, kind, input_dtype, output_dtype = OPERATORS[op]
-    shape = shapes[source]
+    output, last = DTYPES[blob[start + 27]], blob[start + 31]
+    (params,) = struct.unpack_from("<I", blob, start + 32)
     kernel, stride, pad = windows[0:2], windows[2:4], windows[4:8]
     pool, pool_stride, pool_pad = windows[8:10], windows[10:12], windows[12:16]
-    if kind == "dense":
-        kernel, pool, pool_stride = shape[0:2], (1, 1), (1, 1)
+    if OPERATORS[op] == "dense":
+        kernel, stride, pool, pool_stride = shapes[source][0:2], (1, 1), (1, 1), (1, 1)
+    makes_bits = output == "bits"
     node = Node(
-        name, kind, input_dtype, output_dtype, bool(flags & 1), source, filters,
-        kernel, stride, pad, pool, pool_stride, pool_pad, [], [], [],
+        OPERATORS[op], source, second, dtypes[source], output, filters,
+        kernel, stride, pad, pool, pool_stride, pool_pad, border_of(dtypes[source], flags),
+        bool(flags & 32), last if makes_bits else 0, bool(flags & 128), 0 if makes_bits else last,
     )  # fmt: skip
-    if kind == "pool":
-        node.flips = [0] * shape[2]
-    else:
-        read_parameters(node, blob, params, flags, shape[2])
+    read_parameters(node, blob, params, flags, shapes[source][2])
     return node
 
 
@@ -210,82 +263,114 @@ def decode(blob: bytes) -> Model:
     stored_crc = struct.unpack_from("<I", blob, 12)[0]
     height, width, channels, dtype = struct.unpack_from("<HHHB", blob, 20)
     labels_offset, seed, selftest_crc = struct.unpack_from("<III", blob, 28)
-    shapes, nodes = [(height, width, channels)], []
+    shapes, dtypes, nodes = [(height, width, channels)], [DTYPES[dtype]], []
     for index in range(node_count):
-        node = read_node(blob, 48 + index * record_size, shapes)
+        node = read_node(blob, 48 + index * record_size, shapes, dtypes)
         nodes.append(node)
         shapes.append(output_shape(node, shapes[node.input]))
+        dtypes.append(node.output_dtype)
     labels = read_labels(blob, labels_offset, shapes[-1][2])
     file_crc = crc32(blob[0:12] + blob[16:])
-    return Model(("bits", "u8")[dtype], shapes, nodes, labels, seed, selftest_crc, stored_crc, file_crc)
+    return Model(shapes, dtypes, nodes, labels, seed, selftest_crc, stored_crc, file_crc)
 
 
-def conv_sums(node: Node, pixels: list, channels: int) -> list:
-    """``[y][x][f]``: sum over the taps of w * x, border outside of the input (SPEC section 2)."""
-    in_height, in_width = len(pixels), len(pixels[0])
-    height, width = conv_size(node, (in_height, in_width, channels))
-    stride, pad = (node.stride, node.pad) if node.source == "conv" else ((1, 1), (0, 0, 0, 0))
-    low, high = (0, 255) if node.input_dtype == "u8" else (-1, 1)
-    border = [high if node.border_plus else low] * channels
-    sums = []
-    for y in range(height):
-        sums.append([])
-        for x in range(width):
-            taps = []
-            for ky in range(node.kernel[0]):
-                for kx in range(node.kernel[1]):
-                    in_y, in_x = y * stride[0] + ky - pad[0], x * stride[1] + kx - pad[1]
-                    inside = 0 <= in_y < in_height and 0 <= in_x < in_width
-                    taps += pixels[in_y][in_x] if inside else border
-            sums[y].append([sum(map(operator.mul, weights, taps)) for weights in node.weights])
-    return sums
+# --- sums, pools, endings ---
 
 
-def pooled(node: Node, hits: list, channels: int) -> list:
-    """OR over each window, positions outside of the map left out, then the flip."""
-    height, width = pooled_size(node, (len(hits), len(hits[0])))
+def pixels_under(node: Node, pixels: list, y: int, x: int, channels: int) -> list:
+    """``[tap]`` is the pixel that a kernel's tap reads at a position of the map."""
+    stride, pad = ((1, 1), (0, 0, 0, 0)) if node.op == "dense" else (node.stride, node.pad)
+    found = []
+    for ky in range(node.kernel[0]):
+        for kx in range(node.kernel[1]):
+            in_y, in_x = y * stride[0] + ky - pad[0], x * stride[1] + kx - pad[1]
+            inside = 0 <= in_y < len(pixels) and 0 <= in_x < len(pixels[0])
+            found.append(pixels[in_y][in_x] if inside else [node.border] * channels)
+    return found
+
+
+def sums_at(node: Node, pixels: list, y: int, x: int, channels: int) -> list:
+    """The sums of all filters at a position of the map (SPEC section 2.1)."""
+    if node.op == "pool":
+        return [pixels[y][x][f % channels] for f in range(node.filters)]
+    taps = pixels_under(node, pixels, y, x, channels)
+    if node.op == "depthwise":
+        own = [[tap[c] for tap in taps] for c in range(channels)]
+        return [sum(map(operator.mul, node.weights[f], own[f % channels])) for f in range(node.filters)]
+    flat = [element for tap in taps for element in tap]
+    return [sum(map(operator.mul, weights, flat)) for weights in node.weights]
+
+
+def pooled_at(node: Node, sums: list, y: int, x: int) -> list:
+    """The largest sums of a window or their sums, positions outside of the map left out (SPEC section 2.2)."""
+    seen = []
+    for py in range(node.pool[0]):
+        for px in range(node.pool[1]):
+            in_y = y * node.pool_stride[0] + py - node.pool_pad[0]
+            in_x = x * node.pool_stride[1] + px - node.pool_pad[1]
+            if 0 <= in_y < len(sums) and 0 <= in_x < len(sums[0]):
+                seen.append(sums[in_y][in_x])
+    join = sum if node.is_sum else max
+    return [join(position[f] for position in seen) for f in range(node.filters)]
+
+
+def bits_of(node: Node, v: list) -> list:
+    """The channels of an output ``bits``, -1 or +1 (SPEC section 2.3)."""
+    hits = []
+    for k in range(node.levels * node.filters):
+        hits.append(int(v[k % node.filters] >= node.constants[k]))
+    if node.is_exclusive:
+        hits = [sum(hits[f :: node.filters]) % 2 for f in range(node.filters)]
+    return [2 * (hit ^ flip) - 1 for hit, flip in zip(hits, node.flips, strict=True)]
+
+
+def integers_of(node: Node, v: list, second: list) -> list:
+    """The channels of an output of integers; ``second`` is the pixel of the second input (SPEC section 2.3)."""
+    low, high = RANGES[node.output_dtype]
+    found = []
+    for f in range(node.filters):
+        t = v[f] * node.gains[f] + node.constants[f]
+        r = second[f] if f < len(second) else 0
+        found.append(min(max(t // 2**node.shift + r, low), high))
+    return found
+
+
+def run_node(node: Node, model: Model, values: list) -> bytes:
+    """A node's output bytes; ``values[k]`` are the bytes of value k."""
+    shape = model.shapes[node.input]
+    pixels = unpack(values[node.input], shape, node.input_dtype)
+    rows, columns = map_size(node, shape)
+    sums = [[sums_at(node, pixels, y, x, shape[2]) for x in range(columns)] for y in range(rows)]
+    seconds = None
+    if node.second:
+        seconds = unpack(values[node.second], model.shapes[node.second], model.dtypes[node.second])
+    height, width = pooled_size(node, (rows, columns))
     out = []
     for y in range(height):
         out.append([])
         for x in range(width):
-            bits = [0] * channels
-            for py in range(node.pool[0]):
-                for px in range(node.pool[1]):
-                    in_y = y * node.pool_stride[0] + py - node.pool_pad[0]
-                    in_x = x * node.pool_stride[1] + px - node.pool_pad[1]
-                    if 0 <= in_y < len(hits) and 0 <= in_x < len(hits[0]):
-                        bits = [a | b for a, b in zip(bits, hits[in_y][in_x], strict=True)]
-            out[y].append([bit ^ flip for bit, flip in zip(bits, node.flips, strict=True)])
-    return out
-
-
-def run_node(node: Node, data: bytes, shape: tuple) -> bytes:
-    """A node's output bytes for its input's bytes."""
-    pixels = unpack_map(data, shape, node.input_dtype)
-    if node.source == "pool":
-        hits = [[[int(value == 1) for value in pixel] for pixel in row] for row in pixels]
-        return pack_map(pooled(node, hits, shape[2]), shape[2])
-    sums = conv_sums(node, pixels, shape[2])
-    if node.output_dtype == "i32":
-        scores = [acc + offset for acc, offset in zip(sums[0][0], node.constants, strict=True)]
-        return struct.pack(f"<{len(scores)}i", *scores)
-    hits = []
-    for row in sums:
-        hits.append([[int(acc >= t) for acc, t in zip(accs, node.constants, strict=True)] for accs in row])
-    return pack_map(pooled(node, hits, node.filters), node.filters)
+            v = pooled_at(node, sums, y, x)
+            if node.output_dtype == "bits":
+                out[y].append(bits_of(node, v))
+            else:
+                out[y].append(integers_of(node, v, seconds[y][x] if seconds else []))
+    return pack(out, node.output_dtype)
 
 
 def trace(model: Model, data: bytes) -> list:
-    """The bytes of every node's output, in order, for input bytes (u8 elements, or a packed map)."""
+    """The bytes of every node's output, in order, for the bytes of an input (SPEC section 1)."""
     values = [data]
     for node in model.nodes:
-        values.append(run_node(node, values[node.input], model.shapes[node.input]))
+        values.append(run_node(node, model, values))
     return values[1:]
 
 
-def scores_of(result: bytes) -> list:
+# --- scores and the self-test ---
+
+
+def scores_of(model: Model, result: bytes) -> list:
     """Scores out of the last node's bytes."""
-    return list(struct.unpack(f"<{len(result) // 4}i", result))
+    return unpack(result, model.shapes[-1], model.dtypes[-1])[0][0]
 
 
 def predict(scores: list) -> int:
@@ -303,6 +388,16 @@ def margin_of(scores: list) -> int:
     return falling[0] - falling[1] if len(falling) > 1 else 4294967295
 
 
+def selftest_element(x: int, dtype: str) -> int:
+    """An element of the pseudo-random input out of the generator's state."""
+    if dtype == "bits":
+        return 2 * (x >> 31) - 1
+    size = 16 if dtype == "i16" else 8
+    element = x >> 32 - size
+    is_negative = dtype != "u8" and element >= 2 ** (size - 1)
+    return element - 2**size if is_negative else element
+
+
 def selftest_input(model: Model) -> bytes:
     """The pseudo-random input of SPEC section 6."""
     height, width, channels = model.shapes[0]
@@ -316,12 +411,11 @@ def selftest_input(model: Model) -> bytes:
                 x ^= x << 13 & 0xFFFFFFFF
                 x ^= x >> 17
                 x ^= x << 5 & 0xFFFFFFFF
-                pixels[row][column].append(x >> 24 if model.input_dtype == "u8" else x >> 31)
-    if model.input_dtype == "u8":
-        return bytes(value for row in pixels for pixel in row for value in pixel)
-    return pack_map(pixels, channels)
+                pixels[row][column].append(selftest_element(x, model.dtypes[0]))
+    return pack(pixels, model.dtypes[0])
 
 
 def selftest(model: Model) -> int:
-    """CRC-32 of the scores of the self-test's input."""
-    return crc32(trace(model, selftest_input(model))[-1])
+    """CRC-32 of the scores of the self-test's input, each as i32."""
+    scores = scores_of(model, trace(model, selftest_input(model))[-1])
+    return crc32(struct.pack(f"<{len(scores)}i", *scores))

@@ -26,7 +26,7 @@ def test_pixel_strides() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_maps_are_packed_as_the_oracle_packs_them(shape: tuple[int, int, int]) -> None:
     for one, packed in zip(maps_of(shape), bits.pack_maps(maps_of(shape)), strict=True):
-        assert packed.tobytes() == oracle.pack_map(one.astype(int).tolist(), shape[2])
+        assert packed.tobytes() == oracle.pack((2 * one.astype(int) - 1).tolist(), "bits")
         assert len(packed) == bits.map_bytes(shape)
 
 
