@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from ebnn.bits import map_bytes, pixel_stride, row_words
-from ebnn.ops import MAX_BITS, Op
+from ebnn.ops import DTYPE, INT8_MOST, MAX_BITS
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]  # top, left, bottom, right
@@ -18,7 +20,7 @@ NO_PAD = (0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of a network: ``shape`` is (height, width, channels), ``dtype`` is bits, u8 or i32."""
+    """A tensor of a network: ``shape`` is (height, width, channels), ``dtype`` a name of ``ops.DTYPES``."""
 
     id: int
     shape: Shape
@@ -32,8 +34,9 @@ class Value:
 class Geometry:
     """Where a window reads: kernel, stride, padding and border of the convolution, then the same of the pool.
 
-    ``border`` is what padding holds: -1 or +1 (for ``u8`` inputs the bytes 0 and 255). Pool padding never counts.
-    A dense node has the default.
+    ``border`` is what padding holds: -1 or +1 (for ``u8`` inputs the bytes 0 and 255), or 0: of ``bits`` taps there do
+    not count. For ``i8`` and ``i16`` they never count, and it is -1. Pool padding never counts. ``pool_sum`` is whether
+    a window's sums are added up, instead of the largest taken. A dense node has the default.
     """
 
     kernel: Pair = (1, 1)
@@ -43,11 +46,25 @@ class Geometry:
     pool: Pair = (1, 1)
     pool_stride: Pair = (1, 1)
     pool_pad: Sides = NO_PAD
+    pool_sum: bool = False
 
     @property
     def pools(self) -> bool:
         """Whether there is a pool at all."""
         return (self.pool, self.pool_stride) != ((1, 1), (1, 1))
+
+
+class Layer(Protocol):
+    """A node without its numbers, as shapes need it: a ``network.Node`` or a record of a model file."""
+
+    op: str  # conv, depthwise, dense or pool
+    geometry: Geometry
+    output: str  # a dtype
+    filters: int
+    levels: int
+    exclusive: bool
+    shift: int
+    has_int8: bool  # whether the weights are int8 instead of bits
 
 
 def map_size(size: Pair, window: Pair, stride: Pair, pad: Sides) -> Pair:
@@ -59,51 +76,74 @@ def map_size(size: Pair, window: Pair, stride: Pair, pad: Sides) -> Pair:
     )
 
 
-def conv_size(op: Op, source: Value, geometry: Geometry) -> Pair:
-    """(height, width) of a node's map before its pool."""
-    if op.source == "dense":
+def conv_size(layer: Layer, source: Value) -> Pair:
+    """(height, width) of a node's map of sums, before its pool."""
+    if layer.op == "dense":
         return (1, 1)
-    if op.source == "pool":
+    if layer.op == "pool":
         return source.shape[:2]
-    return map_size(source.shape[:2], geometry.kernel, geometry.stride, geometry.pad)
+    return map_size(source.shape[:2], layer.geometry.kernel, layer.geometry.stride, layer.geometry.pad)
 
 
-def output_shape(op: Op, source: Value, geometry: Geometry, filters: int) -> Shape:
+def output_shape(layer: Layer, source: Value) -> Shape:
     """Shape of a node's output."""
-    size = map_size(conv_size(op, source, geometry), geometry.pool, geometry.pool_stride, geometry.pool_pad)
-    return (*size, source.shape[2] if op.source == "pool" else filters)
+    geometry = layer.geometry
+    size = map_size(conv_size(layer, source), geometry.pool, geometry.pool_stride, geometry.pool_pad)
+    return (*size, layer.filters if layer.exclusive else layer.levels * layer.filters)
 
 
-def filter_shape(op: Op, source: Value, geometry: Geometry) -> Shape:
-    """(height, width, channels) of one filter of a conv or dense node."""
-    size = source.shape[:2] if op.source == "dense" else geometry.kernel
-    return (*size, source.shape[2])
+def is_or(layer: Layer, source: Value) -> bool:
+    """Whether a node is a pool of bits by OR, the one without parameters."""
+    return (layer.op, source.dtype, layer.output) == ("pool", "bits", "bits") and not layer.geometry.pool_sum
 
 
-def filter_taps(op: Op, source: Value, geometry: Geometry) -> int:
-    """Number of weights of one filter."""
-    height, width, channels = filter_shape(op, source, geometry)
-    return height * width * channels
+def filter_shape(layer: Layer, source: Value) -> Shape:
+    """(height, width, channels) of the taps of a filter; of a pool the one tap."""
+    if layer.op == "dense":
+        return source.shape
+    return (*layer.geometry.kernel, source.shape[2] if layer.op == "conv" else 1)
 
 
-def filter_bytes(op: Op, source: Value, geometry: Geometry) -> int:
-    """Bytes of one filter's row of weights in the file: whole words."""
-    height, width, channels = filter_shape(op, source, geometry)
-    per_pixel = channels if source.dtype == "u8" else pixel_stride(channels)
-    return 4 * row_words(height * width * per_pixel)
+def filter_taps(layer: Layer, source: Value) -> int:
+    """Number of taps of a filter; 1 of a pool."""
+    return math.prod(filter_shape(layer, source))
 
 
-def acc_bound(op: Op, source: Value, geometry: Geometry) -> int:
-    """The largest absolute sum of a filter over every input."""
-    return filter_taps(op, source, geometry) * (255 if source.dtype == "u8" else 1)
+def row_shape(layer: Layer, source: Value) -> Shape:
+    """(height, width, channels) of a row of weights: a filter, or of a depthwise node one for each channel."""
+    return (*filter_shape(layer, source)[:2], source.shape[2])
+
+
+def row_bits(layer: Layer, source: Value) -> int:
+    """Bits of a row of weights that are in use, those between the pixels among them."""
+    height, width, channels = row_shape(layer, source)
+    if layer.has_int8:
+        return 8 * height * width * channels
+    return height * width * (pixel_stride(channels) if source.dtype == "bits" else channels)
+
+
+def weight_rows(layer: Layer, source: Value) -> int:
+    """Number of rows of weights; 0 of a pool."""
+    if layer.op == "pool":
+        return 0
+    return layer.filters // source.shape[2] if layer.op == "depthwise" else layer.filters
+
+
+def weight_bytes(layer: Layer, source: Value) -> int:
+    """Bytes of all weights of a node in the file."""
+    return 4 * row_words(row_bits(layer, source)) * weight_rows(layer, source)
+
+
+def acc_bound(layer: Layer, source: Value) -> int:
+    """The largest absolute sum, after the pool, over every input: B of docs/SPEC.md, section 2.3."""
+    geometry = layer.geometry
+    added = math.prod(geometry.pool) if geometry.pool_sum else 1
+    return filter_taps(layer, source) * DTYPE[source.dtype].largest * (INT8_MOST if layer.has_int8 else 1) * added
 
 
 def value_bytes(value: Value) -> int:
     """Bytes that a value takes in memory."""
-    height, width, channels = value.shape
-    if value.dtype == "u8":
-        return height * width * channels
-    return 4 * channels if value.dtype == "i32" else map_bytes(value.shape)
+    return map_bytes(value.shape) if value.dtype == "bits" else math.prod(value.shape) * DTYPE[value.dtype].size // 8
 
 
 def value_fault(value: Value) -> str | None:
@@ -124,13 +164,13 @@ def window_fault(what: str, window: Pair, stride: Pair, pad: Sides) -> str | Non
     return None
 
 
-def geometry_fault(op: Op, source: Value, geometry: Geometry, filters: int) -> str | None:
-    """Why an operator cannot run on ``source`` with this geometry, or None."""
-    g = geometry
+def geometry_fault(layer: Layer, source: Value) -> str | None:
+    """Why a node cannot run on ``source`` with its geometry, or None."""
+    g = layer.geometry
     fault = window_fault("kernel", g.kernel, g.stride, g.pad) or window_fault("pool", g.pool, g.pool_stride, g.pool_pad)
     if fault:
         return fault
-    size = conv_size(op, source, g)
+    size = conv_size(layer, source)
     if not all(1 <= side <= MAX_SIZE for side in size):
         return f"its kernel {g.kernel} makes a map of {size} from {source}"
-    return value_fault(Value(0, output_shape(op, source, g, filters), op.output))
+    return value_fault(Value(0, output_shape(layer, source), layer.output))

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ebnn import ops
+from ebnn import ops, rules
 from ebnn.errors import NetworkError
 from ebnn.geometry import (
     MAX_BYTE,
@@ -20,11 +20,8 @@ from ebnn.geometry import (
     Pair,
     Sides,
     Value,
-    acc_bound,
-    filter_bytes,
     filter_shape,
-    filter_taps,
-    geometry_fault,
+    is_or,
     output_shape,
     value_fault,
 )
@@ -44,46 +41,75 @@ def _frozen(array: object, dtype: type) -> np.ndarray | None:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operator with its integer parameters.
+    """A source of sums, a pool of these, and an ending, with all integer parameters.
 
     Args:
         op: a name of ``ops.OPS``.
-        inputs: ids of the values it reads.
+        inputs: ids of the values it reads: the input, and the second input where it adds one.
         geometry: windows; a dense node has the default.
-        weights: int8 (filters, kernel_h, kernel_w, channels), each -1 or +1; a dense node's kernel is its whole
-            input. None for ``pool_or``.
-        thresholds: int32 (filters,) of an operator that outputs bits.
-        flips: bool (filters,), inverted after the pool; None means none.
-        offsets: int32 (filters,) of an operator that outputs scores.
+        output: dtype of what it makes.
+        weights: int8 (filters, kernel_h, kernel_w, channels), of ``depthwise`` (filters, kernel_h, kernel_w, 1); a
+            dense node's kernel is its whole input. None for ``pool``. In the file they take a bit each where all are
+            -1 or +1.
+        thresholds: int32 (levels * filters,), level after level, of an output of bits. None for a pool of bits that
+            makes bits without ``pool_sum``.
+        levels: thresholds a filter.
+        exclusive: whether the hits of a filter's levels become one bit.
+        flips: bool (channels of the output,), inverted at last; None means none.
+        offsets: int32 (filters,) of an output of integers.
+        gains: int16 (filters,) of an output of integers; None means 1.
+        shift: of an output of integers.
+        filters: 0 means that the parameters say it; of a pool without any the network fills in its input's channels.
         name: the layer's name, for messages; not part of the model file.
     """
 
     op: str
     inputs: tuple[int, ...]
     geometry: Geometry = field(default_factory=Geometry)
+    output: str = "bits"
     weights: np.ndarray | None = None
     thresholds: np.ndarray | None = None
+    levels: int = 1
+    exclusive: bool = False
     flips: np.ndarray | None = None
     offsets: np.ndarray | None = None
+    gains: np.ndarray | None = None
+    shift: int = 0
+    filters: int = 0
     name: str = ""
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        set_(self, "weights", _frozen(self.weights, np.int8))
-        set_(self, "thresholds", _frozen(self.thresholds, np.int32))
-        set_(self, "offsets", _frozen(self.offsets, np.int32))
+        set_(self, "inputs", tuple(self.inputs))
+        for name, dtype in (("weights", np.int8), ("thresholds", np.int32), ("offsets", np.int32), ("gains", np.int16)):
+            set_(self, name, _frozen(getattr(self, name), dtype))
         flips = _frozen(self.flips, bool)
         set_(self, "flips", flips if flips is not None and flips.any() else None)
+        set_(self, "filters", self.filters or self._count())
+
+    def _count(self) -> int:
+        if self.weights is not None:
+            return len(self.weights)
+        if self.offsets is not None:
+            return len(self.offsets)
+        return 0 if self.thresholds is None else len(self.thresholds) // max(1, self.levels)
+
+    @cached_property
+    def has_int8(self) -> bool:
+        """Whether the weights take a byte each, not a bit."""
+        return self.weights is not None and not np.isin(self.weights, (-1, 1)).all()
 
     @property
-    def spec(self) -> ops.Op:
-        """The row of the operator table."""
-        return ops.BY_NAME[self.op]
+    def second(self) -> int | None:
+        """Id of the second input."""
+        return self.inputs[1] if len(self.inputs) > 1 else None
 
     @property
-    def filters(self) -> int:
-        """Number of filters or units; 0 for ``pool_or``."""
-        return 0 if self.weights is None else self.weights.shape[0]
+    def is_hits(self) -> bool:
+        """Whether the output is made of a map of hits, row by row (docs/SPEC.md, section 5)."""
+        if self.op == "pool":
+            return self.output == "bits" and self.thresholds is None
+        return self.op == "conv" and self.output == "bits" and self.levels == 1 and not self.geometry.pool_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +117,7 @@ class Network:
     """A binarized network as the device runs it.
 
     Args:
-        input: value 0; dtype ``u8`` or ``bits``.
+        input: value 0; dtype ``bits``, ``u8``, ``i8`` or ``i16``.
         nodes: in the order of running; node k makes value k + 1; the last one makes the scores.
         labels: names of the classes, or empty.
 
@@ -102,19 +128,19 @@ class Network:
     input: Value
     nodes: tuple[Node, ...]
     labels: tuple[str, ...] = ()
+    values: tuple[Value, ...] = field(init=False)  # every value: the input, then each node's output
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", tuple(self.nodes))
-        object.__setattr__(self, "labels", tuple(self.labels))
-        _check_network(self)
-
-    @cached_property
-    def values(self) -> tuple[Value, ...]:
-        """Every value: the input, then each node's output."""
-        found = [self.input]
+        set_ = object.__setattr__
+        set_(self, "labels", tuple(self.labels))
+        _check_input(self)
+        nodes, values = [], [self.input]
         for node in self.nodes:
-            found.append(_output_value(node, found))
-        return tuple(found)
+            nodes.append(_settled(node, values))
+            values.append(_output_value(nodes[-1], values, len(values) == len(self.nodes)))
+        set_(self, "nodes", tuple(nodes))
+        set_(self, "values", tuple(values))
+        _check_labels(self)
 
     @property
     def classes(self) -> int:
@@ -126,101 +152,129 @@ class Network:
         return replace(self, labels=tuple(labels))
 
 
-def conv_node(op: str, source: int, weights: np.ndarray, geometry: Geometry | None = None, **params) -> Node:
-    """A conv node whose geometry takes its kernel size from ``weights`` (filters, kernel_h, kernel_w, channels)."""
-    kernel = (int(weights.shape[1]), int(weights.shape[2]))
-    return Node(op, (source,), replace(geometry or Geometry(), kernel=kernel), weights=weights, **params)
+def conv_node(source: int, weights: np.ndarray, geometry: Geometry | None = None, **params) -> Node:
+    """A conv node whose geometry takes its kernel size from ``weights`` (filters, kernel_h, kernel_w, channels).
+
+    Of each of these functions ``params`` are those of a node, and ``second``, the value that is added. The output is
+    i32 where offsets are given and no output.
+    """
+    return _node("conv", source, params, geometry=_with_kernel(geometry, weights), weights=weights)
 
 
-def dense_node(op: str, source: int, weights: np.ndarray, **params) -> Node:
+def depthwise_node(source: int, weights: np.ndarray, geometry: Geometry | None = None, **params) -> Node:
+    """A depthwise node whose geometry takes its kernel size from ``weights`` (filters, kernel_h, kernel_w, 1)."""
+    return _node("depthwise", source, params, geometry=_with_kernel(geometry, weights), weights=weights)
+
+
+def dense_node(source: int, weights: np.ndarray, **params) -> Node:
     """A dense node; ``weights`` is (units, height, width, channels) of its input."""
-    return Node(op, (source,), weights=weights, **params)
+    return _node("dense", source, params, weights=weights)
 
 
-def pool_node(source: int, pool: Pair, pool_stride: Pair, pool_pad: Sides = NO_PAD, name: str = "") -> Node:
-    """A ``pool_or`` node."""
-    geometry = Geometry(pool=pool, pool_stride=pool_stride, pool_pad=pool_pad)
-    return Node("pool_or", (source,), geometry, name=name)
+def pool_node(
+    source: int, pool: Pair = (1, 1), pool_stride: Pair = (1, 1), pool_pad: Sides = NO_PAD, pool_sum: bool = False,
+    **params
+) -> Node:  # fmt: skip
+    """A pool node."""
+    geometry = Geometry(pool=pool, pool_stride=pool_stride, pool_pad=pool_pad, pool_sum=pool_sum)
+    return _node("pool", source, params, geometry=geometry)
 
 
-def _output_value(node: Node, values: Sequence[Value]) -> Value:
+def _with_kernel(geometry: Geometry | None, weights: np.ndarray) -> Geometry:
+    return replace(geometry or Geometry(), kernel=(int(weights.shape[1]), int(weights.shape[2])))
+
+
+def _node(op: str, source: int, params: dict, **others) -> Node:
+    second = params.pop("second", None)
+    params.setdefault("output", "bits" if params.get("offsets") is None else "i32")
+    return Node(op, (source,) if second is None else (source, second), **others, **params)
+
+
+# --- checks ---
+
+
+def _settled(node: Node, values: Sequence[Value]) -> Node:
+    """The node with as many filters as its input has channels, where nothing of it says how many."""
+    known = node.filters or not node.inputs or not 0 <= node.inputs[0] < len(values)
+    return node if known else replace(node, filters=values[node.inputs[0]].shape[2])
+
+
+def _output_value(node: Node, values: Sequence[Value], is_last: bool) -> Value:
     """The value that ``node`` makes; raises NetworkError where its parts do not fit together."""
     where = f"node {len(values) - 1} ({node.name or node.op})"
-    if node.op not in ops.BY_NAME:
-        raise NetworkError(f"{where}: no operator {node.op}; there are {', '.join(ops.BY_NAME)}")
-    if len(node.inputs) != 1 or not 0 <= node.inputs[0] < len(values):
-        raise NetworkError(f"{where}: reads values {node.inputs}, only 0 to {len(values) - 1} exist")
-    source = values[node.inputs[0]]
-    if source.dtype != node.spec.input:
-        raise NetworkError(f"{where}: {node.op} reads {node.spec.input}, value {source.id} is {source.dtype}")
-    fault = _geometry_fault(node, source) or _params_fault(node, source) or _sums_fault(node, source)
+    fault = _inputs_fault(node, len(values))
     if fault:
         raise NetworkError(f"{where}: {fault}")
-    return Value(len(values), output_shape(node.spec, source, node.geometry, _channels(node, source)), node.spec.output)
+    source, second = values[node.inputs[0]], None if node.second is None else values[node.second]
+    fault = (
+        rules.link_fault(source, second)
+        or _geometry_fault(node, source)
+        or rules.shape_fault(node, source, second)
+        or rules.score_fault(node, source, is_last)
+        or _params_fault(node, source)
+        or rules.size_fault(node, source)
+        or rules.sums_fault(node, source, second, node.offsets, node.gains)
+    )
+    if fault:
+        raise NetworkError(f"{where}: {fault}")
+    return Value(len(values), output_shape(node, source), node.output)
 
 
-def _channels(node: Node, source: Value) -> int:
-    return source.shape[2] if node.spec.source == "pool" else node.filters
+def _inputs_fault(node: Node, count: int) -> str | None:
+    if node.op not in ops.BY_NAME:
+        return f"no operator {node.op}; there are {', '.join(ops.BY_NAME)}"
+    if len(node.inputs) not in (1, 2) or not all(0 <= value < count for value in node.inputs):
+        return f"reads values {node.inputs}, only 0 to {count - 1} exist"
+    return "the network's input cannot be a second input" if node.second == 0 else None
 
 
 def _geometry_fault(node: Node, source: Value) -> str | None:
     g, default = node.geometry, Geometry()
     conv_part = (g.kernel, g.stride, g.pad, g.border)
-    if node.spec.source == "pool" and conv_part != (default.kernel, default.stride, default.pad, default.border):
-        return f"{node.op} takes a pool window only"
-    if node.spec.source == "dense" and g != default:
+    if node.op == "pool" and conv_part != (default.kernel, default.stride, default.pad, default.border):
+        return "a pool node takes a pool window only"
+    if node.op == "dense" and g != default:
         return "a dense node has no geometry"
-    if g.border not in (-1, 1):
-        return f"border must be -1 or +1, got {g.border}"
-    return geometry_fault(node.spec, source, g, _channels(node, source))
+    borders = {"bits": (-1, 1, 0), "u8": (-1, 1)}.get(source.dtype, (-1,))
+    if g.border not in borders:
+        return (
+            f"border must be {' or '.join(f'{b:+d}' if b else '0' for b in borders)} on {source.dtype}, got {g.border}"
+        )
+    return None
 
 
 def _params_fault(node: Node, source: Value) -> str | None:
-    kind, output = node.spec.source, node.spec.output
-    wanted = set() if kind == "pool" else {"weights", "thresholds" if output == "bits" else "offsets"}
+    ending = {"thresholds"} if node.output == "bits" else {"offsets"}
+    wanted = (set() if node.op == "pool" else {"weights"}) | (set() if is_or(node, source) else ending)
     for name in ("weights", "thresholds", "offsets"):
         if (getattr(node, name) is not None) != (name in wanted):
-            return f"{node.op} {'needs' if name in wanted else 'has no'} {name}"
-    if node.flips is not None and (kind == "pool" or output != "bits"):
-        return f"{node.op} has no flips"
-    if kind == "pool":
-        return None
-    shape = (node.filters, *filter_shape(node.spec, source, node.geometry))
-    if node.weights.shape != shape:
-        return f"weights are {node.weights.shape}, its input {source} wants {shape}"
-    if not np.isin(node.weights, (-1, 1)).all():
-        return "weights must be -1 or +1"
-    for name in ("thresholds", "offsets", "flips"):
+            return f"{node.op} of {source.dtype} to {node.output} {'needs' if name in wanted else 'has no'} {name}"
+    for name, beside in (("gains", node.offsets), ("flips", node.thresholds)):
+        if getattr(node, name) is not None and beside is None:
+            return f"{node.op} of {source.dtype} to {node.output} has no {name}"
+    sizes = {
+        "weights": (node.filters, *filter_shape(node, source)),
+        "thresholds": (node.levels * node.filters,),
+        "offsets": (node.filters,),
+        "gains": (node.filters,),
+        "flips": output_shape(node, source)[2:],
+    }
+    for name, shape in sizes.items():
         array = getattr(node, name)
-        if array is not None and array.shape != (node.filters,):
-            return f"{name} are {array.shape}, {node.filters} filters want one each"
+        if array is not None and array.shape != shape:
+            return f"{name} are {array.shape}, its input {source} and {node.filters} filters want {shape}"
     return None
 
 
-def _sums_fault(node: Node, source: Value) -> str | None:
-    if node.weights is None:
-        return None
-    size = 8 * filter_bytes(node.spec, source, node.geometry) * node.filters
-    if size > ops.MAX_BITS:
-        return f"{size} bits of weights, at most {ops.MAX_BITS} are possible"
-    if source.dtype == "u8" and filter_taps(node.spec, source, node.geometry) > ops.MAX_U8_TAPS:
-        return f"more than {ops.MAX_U8_TAPS} taps on bytes could overflow"
-    if node.offsets is not None:
-        worst = acc_bound(node.spec, source, node.geometry) + int(np.abs(node.offsets.astype(np.int64)).max())
-        if worst >= 1 << 31:
-            return f"scores could reach {worst}, which does not fit into 32 bits"
-    return None
-
-
-def _check_network(network: Network) -> None:
-    source = network.input
-    if source.id != 0 or source.dtype not in ("u8", "bits") or value_fault(source):
-        raise NetworkError(f"the input must be value 0 of dtype u8 or bits, got {source}")
+def _check_input(network: Network) -> None:
+    source, kinds = network.input, ops.INPUT_DTYPES
+    if source.id != 0 or source.dtype not in kinds or value_fault(source):
+        raise NetworkError(f"the input must be value 0 of dtype {', '.join(kinds[:-1])} or {kinds[-1]}, got {source}")
     if not 1 <= len(network.nodes) <= MAX_BYTE:
         raise NetworkError(f"a network has 1 to {MAX_BYTE} nodes, got {len(network.nodes)}")
-    dtypes = [value.dtype for value in network.values[1:]]
-    if dtypes[-1] != "i32" or "i32" in dtypes[:-1]:
-        raise NetworkError("the last node, and only it, must output scores")
+
+
+def _check_labels(network: Network) -> None:
     if network.labels and len(network.labels) != network.classes:
         raise NetworkError(f"{len(network.labels)} labels for {network.classes} classes")
     for label in network.labels:

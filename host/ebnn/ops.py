@@ -56,6 +56,7 @@ MAX_BITS = 1 << 27  # bits of one feature map, of one filter, of all filters of 
 MAX_ARENA = 1 << 26  # bytes
 MAX_SUM = 1 << 30  # of a filter, whatever the input
 MAX_SHIFT = 31
+INT8_MOST = 128  # the largest absolute weight of int8
 
 # The lanes kernel for convolution of bits (usermod/ebnn/engine/ebnn_lanes.c): positions at once, and bytes for them;
 # bytes of sums a filter; bytes of table a word of weights, for a chunk of so many words at most; taps its lanes hold.
