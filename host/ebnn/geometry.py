@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from ebnn.bits import map_bytes, pixel_stride, row_words
+from ebnn.bits import pixel_stride, row_words
 from ebnn.ops import DTYPE, INT8_MOST, MAX_BITS
 
 Pair = tuple[int, int]
@@ -97,6 +97,11 @@ def is_or(layer: Layer, source: Value) -> bool:
     return (layer.op, source.dtype, layer.output) == ("pool", "bits", "bits") and not layer.geometry.pool_sum
 
 
+def makes_hits(layer: Layer) -> bool:
+    """Whether a node is a convolution that makes a map of hits: thresholds, one level, no sums of windows."""
+    return (layer.op, layer.output, layer.levels) == ("conv", "bits", 1) and not layer.geometry.pool_sum
+
+
 def filter_shape(layer: Layer, source: Value) -> Shape:
     """(height, width, channels) of the taps of a filter; of a pool the one tap."""
     if layer.op == "dense":
@@ -141,9 +146,16 @@ def acc_bound(layer: Layer, source: Value) -> int:
     return filter_taps(layer, source) * DTYPE[source.dtype].largest * (INT8_MOST if layer.has_int8 else 1) * added
 
 
+def packed_bits(shape: Shape, dtype: str) -> int:
+    """Bits that elements of a value or a part of it take, those between the pixels among them."""
+    height, width, channels = shape
+    return height * width * (pixel_stride(channels) if dtype == "bits" else channels * DTYPE[dtype].size)
+
+
 def value_bytes(value: Value) -> int:
     """Bytes that a value takes in memory."""
-    return map_bytes(value.shape) if value.dtype == "bits" else math.prod(value.shape) * DTYPE[value.dtype].size // 8
+    bits = packed_bits(value.shape, value.dtype)
+    return 4 * row_words(bits) if value.dtype == "bits" else bits // 8
 
 
 def value_fault(value: Value) -> str | None:

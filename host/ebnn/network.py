@@ -22,6 +22,7 @@ from ebnn.geometry import (
     Value,
     filter_shape,
     is_or,
+    makes_hits,
     output_shape,
     value_fault,
 )
@@ -107,9 +108,7 @@ class Node:
     @property
     def is_hits(self) -> bool:
         """Whether the output is made of a map of hits, row by row (docs/SPEC.md, section 5)."""
-        if self.op == "pool":
-            return self.output == "bits" and self.thresholds is None
-        return self.op == "conv" and self.output == "bits" and self.levels == 1 and not self.geometry.pool_sum
+        return makes_hits(self) or (self.op == "pool" and self.output == "bits" and self.thresholds is None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 from ebnn import ops
 from ebnn.bits import pixel_stride
 from ebnn.errors import NetworkError
-from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, output_shape, value_bytes
+from ebnn.geometry import (
+    Layer,
+    Value,
+    conv_size,
+    filter_shape,
+    filter_taps,
+    makes_hits,
+    packed_bits,
+    row_bits,
+    value_bytes,
+)
 from ebnn.network import Network, Node
-from ebnn.ops import Op
 
 MAX_SCRATCH = 4 * 65535
 FITS = ("small", "balanced", "fast")
@@ -52,36 +61,40 @@ class Choice:
     tables: int = 0
 
 
-def row_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> int:
-    """The start of the scratch: one row of the map before the pool (docs/SPEC.md, section 5)."""
-    if op.source != "conv" or not geometry.pools:
+def row_bytes(layer: Layer, source: Value) -> int:
+    """The start of the scratch: one row of hits before the pool (docs/SPEC.md, section 5)."""
+    if not makes_hits(layer) or not layer.geometry.pools:
         return 0
-    return -(-conv_size(op, source, geometry)[1] * pixel_stride(filters) // 32) * 4
+    return _round_bits(conv_size(layer, source)[1] * pixel_stride(layer.filters))
 
 
-def scratch_bytes(op: Op, source: Value, geometry: Geometry, filters: int) -> int:
+def scratch_bytes(layer: Layer, source: Value) -> int:
     """Scratch that the plain engine needs for a node (docs/SPEC.md, section 5)."""
-    row = row_bytes(op, source, geometry, filters)
-    if op.source == "conv" and source.dtype == "u8":
-        return row + -(-filter_taps(op, source, geometry) // 4) * 4
-    gathers = op.source == "conv" or (op.source == "dense" and source.id == 0)
-    return row + (filter_bytes(op, source, geometry) if gathers and source.dtype == "bits" else 0)
+    row, is_bits = row_bytes(layer, source), source.dtype == "bits"
+    if layer.op == "conv":
+        patch = _round_bits(packed_bits(filter_shape(layer, source), source.dtype))
+        return row + (2 * patch if layer.geometry.border == 0 else patch)
+    return value_bytes(source) if layer.op == "dense" and is_bits and source.id == 0 else 0
 
 
-def choices(op: Op, source: Value, geometry: Geometry, filters: int) -> tuple[Choice, ...]:
+def _round_bits(count: int) -> int:
+    """Bytes of the words that so many bits fill."""
+    return -(-count // 32) * 4
+
+
+def choices(layer: Layer, source: Value) -> tuple[Choice, ...]:
     """What the engine may run a node with, by scratch; the later the faster, where there are filters enough."""
-    plain = scratch_bytes(op, source, geometry, filters)
-    if op.source != "conv":
-        return (Choice(op.source, plain),)
-    row, taps = row_bytes(op, source, geometry, filters), filter_taps(op, source, geometry)
-    found = []
+    plain = scratch_bytes(layer, source)
+    row, taps, found = row_bytes(layer, source), filter_taps(layer, source), []
+    if not makes_hits(layer) or layer.has_int8 or layer.geometry.border == 0:
+        return (Choice("plain", plain),)
     if source.dtype == "u8" and taps <= ops.BYTES_TAPS_MAX:
-        fixed = row + ops.BYTES_SUM_BYTES * filters
+        fixed = row + ops.BYTES_SUM_BYTES * layer.filters
         found = [Choice("bytes", fixed + ops.BYTES_GROUP_BYTES * groups, groups) for groups in (1, ops.BYTES_GROUPS)]
     elif source.dtype == "bits" and taps <= ops.LANES_TAPS_MAX:
-        words = filter_bytes(op, source, geometry) // 4
+        words = _round_bits(row_bits(layer, source)) // 4
         patches = 0 if pixel_stride(source.shape[2]) % 32 == 0 else 4 * ops.LANES_TILE * words
-        fixed = row + ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * filters + patches
+        fixed = row + ops.LANES_TILE_BYTES + ops.LANES_SUM_BYTES * layer.filters + patches
         chunks = range(1, min(ops.LANES_CHUNK_MAX, words) + 1)
         found = [Choice("lanes", fixed + ops.LANES_TABLE_BYTES * chunk, chunk) for chunk in chunks]
     # The engine asks for the plain kernel's scratch in any case.
@@ -93,18 +106,18 @@ def chosen(node: Node, source: Value, scratch: int) -> Choice:
 
     An engine that was built without a kernel, or for a core that counts bits with an instruction, takes ``plain``.
     """
-    return [c for c in choices(node.spec, source, node.geometry, node.filters) if c.scratch <= scratch][-1]
+    return [c for c in choices(node, source) if c.scratch <= scratch][-1]
 
 
 def kernel_name(node: Node, source: Value, scratch: int) -> str:
-    """The kernel of ``chosen``: lanes, bytes, plain, dense or pool."""
+    """The kernel of ``chosen``: lanes, bytes or plain."""
     return chosen(node, source, scratch).kernel
 
 
 def _worth(network: Network, node: Node) -> tuple[Choice, ...]:
     """What a node may run with, each choice faster than the one before and with more scratch."""
     source = network.values[node.inputs[0]]
-    plain, *others = choices(node.spec, source, node.geometry, node.filters)
+    plain, *others = choices(node, source)
     if plain.scratch > MAX_SCRATCH:
         raise NetworkError(f"{node.name or node.op}: {plain.scratch} bytes of scratch, at most {MAX_SCRATCH}")
     if source.dtype == "bits" and node.filters < ops.LANES_FILTERS_MIN:
@@ -122,25 +135,35 @@ def _round(size: int) -> int:
     return -(-size // 4) * 4
 
 
-def rows_between(network: Network, node: Node) -> int | None:
-    """How far before its input the output of a node may begin at most, in bytes; None where they must lie apart.
+def rows_between(network: Network, index: int, value: int) -> int | None:
+    """How far before ``value`` the output of a node that reads it may begin at most, in bytes; None: not over it.
 
-    The engine makes the rows of a convolution or pool from the top. Before it begins with a row of the map, it has
-    written output rows up to the last one whose window holds that row, and will read no input above the kernel there.
+    The engine makes the rows of a map from the top. Before it begins with a row of it, it has written output rows up
+    to the last one that this row belongs to, and will read no input above the kernel there. Of the second input it
+    reads each element right before it writes one.
     """
-    source = network.values[node.inputs[0]]
-    if node.spec.source == "dense" or source.id == 0 or _last_use(network, source.id) != node.inputs[0]:
+    node, source = network.nodes[index], network.values[value]
+    if node.op == "dense" and value == node.inputs[0] or value == 0 or _last_use(network, value) != index:
         return None
-    geometry = node.geometry
-    height, width, channels = output_shape(node.spec, source, geometry, node.filters)
-    stride, top = (1, 0) if node.spec.source == "pool" else (geometry.stride[0], geometry.pad[0])
-    out_row, in_row = width * pixel_stride(channels), source.shape[1] * pixel_stride(source.shape[2])
+    gap = _rows_gap(network, index) if value == node.inputs[0] else 0
+    if value == node.second:
+        output = network.values[index + 1]
+        return gap if (output.dtype, output.shape) == (source.dtype, source.shape) else None
+    return gap
+
+
+def _rows_gap(network: Network, index: int) -> int:
+    """``rows_between`` for the input, as far as its order of rows goes."""
+    node, output = network.nodes[index], network.values[index + 1]
+    source, geometry = network.values[node.inputs[0]], node.geometry
+    stride, top = (1, 0) if node.op == "pool" else (geometry.stride[0], geometry.pad[0])
+    out_row, in_row = (packed_bits((1, *value.shape[1:]), value.dtype) for value in (output, source))
     gap = 0
-    for row in range(height):
+    for row in range(output.shape[0]):
         first = max(0, row * geometry.pool_stride[0] - geometry.pool_pad[0])
         reads_from = max(0, first * stride - top)
         if reads_from < source.shape[0]:
-            gap = max(gap, -(-(row + 1) * out_row // 32) * 4 - reads_from * in_row // 8)
+            gap = max(gap, _round_bits((row + 1) * out_row) - reads_from * in_row // 8)
     return _round(gap)
 
 
@@ -148,36 +171,37 @@ class _Layout:
     """Places for the outputs of a network in an arena, and the room that they leave for each node's scratch."""
 
     def __init__(self, network: Network):
-        self.nodes = network.nodes
         self.sizes = [_round(value_bytes(network.values[k + 1])) for k in range(len(network.nodes))]
         self.last = [_last_use(network, k + 1) for k in range(len(network.nodes))]
-        self.gaps = [rows_between(network, node) for node in network.nodes]
+        # Of each node by the nodes whose outputs it reads.
+        self.gaps = [
+            {value - 1: rows_between(network, index, value) for value in node.inputs if value}
+            for index, node in enumerate(network.nodes)
+        ]
 
     def bound(self, scratch: list[int]) -> int:
         """No arena can be smaller: what lives during some node, with its scratch."""
-        return max(self._live_bytes(k) + scratch[k] for k in range(len(self.nodes)))
+        return max(self._live_bytes(k) + scratch[k] for k in range(len(self.sizes)))
 
     def _live_bytes(self, k: int) -> int:
         live = [v for v in range(k + 1) if self.last[v] >= k]
-        total = sum(self.sizes[v] for v in live)
-        gap = self.gaps[k]
-        return total if gap is None else total - max(0, self.sizes[k] - gap)
+        over = (min(self.sizes[v], max(0, self.sizes[k] - gap)) for v, gap in self.gaps[k].items() if gap is not None)
+        return sum(self.sizes[v] for v in live) - min(self.sizes[k], sum(over))
 
     def _apart(self, first: int, place: int, second: int, other: int) -> bool:
         """Whether the output of node ``second`` at ``other`` spares that of ``first`` at ``place``."""
         if other + self.sizes[second] <= place or place + self.sizes[first] <= other:
             return True
-        gap = self.gaps[second]
-        return gap is not None and self.nodes[second].inputs[0] == first + 1 and other + gap <= place
+        gap = self.gaps[second].get(first)
+        return gap is not None and other + gap <= place
 
     def _candidates(self, k: int, places: list[int], arena: int) -> list[int]:
-        """Where the output of node ``k`` may lie, beside what lives: at an end, next to another, or over its input."""
+        """Where the output of node ``k`` may lie, beside what lives: at an end, next to another, over what it reads."""
         rivals = [v for v in range(k) if self.last[v] >= k]
-        size, gap, source = self.sizes[k], self.gaps[k], self.nodes[k].inputs[0] - 1
+        size = self.sizes[k]
         ends = {0, arena - size}
         ends |= {places[v] + self.sizes[v] for v in rivals} | {places[v] - size for v in rivals}
-        if gap is not None:
-            ends.add(places[source] - gap)
+        ends |= {places[v] - gap for v, gap in self.gaps[k].items() if gap is not None}
         fits = [p for p in ends if 0 <= p <= arena - size and all(self._apart(v, places[v], k, p) for v in rivals)]
         return sorted(fits, key=lambda p: (p != 0, p != arena - size, p))
 
@@ -198,7 +222,7 @@ class _Layout:
 
     def _extend(self, places: list[int], scratch: list[int], arena: int, steps: Iterator[int]) -> Iterator[list[int]]:
         k = len(places)
-        if k == len(self.nodes):
+        if k == len(self.sizes):
             yield places
             return
         for place in self._candidates(k, places, arena):

@@ -39,6 +39,8 @@ class Preparation:
 
     def check(self, dtype: str, channels: int) -> None:
         """Raise ConfigError where an input of this dtype and so many channels cannot be prepared so."""
+        if dtype not in ("bits", "u8"):
+            raise ConfigError(f"preparation {self}: is for inputs of bits or bytes, this one is {dtype}")
         if channels != 1:
             raise ConfigError(f"preparation {self}: is for inputs of one channel, this one has {channels}")
         if dtype == "bits" and not 1 <= self.threshold <= 255:

@@ -72,8 +72,10 @@ def _filters_fault(layer: Layer, source: Value) -> str | None:
     filters, channels = layer.filters, source.shape[2]
     if not 1 <= filters <= MAX_SIZE:
         return f"{filters} filters, 1 to {MAX_SIZE} are possible"
-    if is_or(layer, source) and filters != channels:
-        return f"{filters} filters, a pool of bits that makes bits has one for each of {channels} channels"
+    if is_or(layer, source) and (filters, layer.levels) != (channels, 1):
+        return (
+            f"{filters} filters, {layer.levels} levels: a pool of bits that makes bits has {channels} channels, 1 level"
+        )
     if layer.op in ("depthwise", "pool") and filters % channels:
         return f"{filters} filters, {layer.op} wants a multiple of the input's {channels} channels"
     return None

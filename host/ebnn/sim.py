@@ -1,28 +1,31 @@
 """Bit-exact simulator in NumPy, written from docs/SPEC.md, with the device's API.
 
-Matrix products run on integers held in float32 or float64 (whichever is exact for the node), so BLAS does the
-work and no summation order can change a bit.
+Sums run on integers held in float32 or float64 (whichever is exact for the node), so BLAS does the work and no order
+of summation can change a bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ebnn import bits
 from ebnn.errors import NetworkError
-from ebnn.geometry import Pair, Sides, Value, acc_bound, value_bytes
+from ebnn.geometry import Geometry, Pair, Sides, Value, acc_bound, map_size, value_bytes
 from ebnn.network import Network, Node
+from ebnn.ops import DTYPE
 
 BATCH = 256
+ELEMENTS = {"bits": np.dtype(bool), "u8": np.dtype(np.uint8), "i8": np.dtype(np.int8), "i16": np.dtype("<i2"),
+            "i32": np.dtype("<i4")}  # fmt: skip
 
 
 def input_error(value: Value, size: int) -> str:
     """The sentence for a wrong input length, the same on host and device."""
     height, width, channels = value.shape
-    kind = "uint8" if value.dtype == "u8" else "packed bits"
+    kind = "packed bits" if value.dtype == "bits" else ELEMENTS[value.dtype].name
     return f"input must be {value_bytes(value)} bytes ({height}x{width}x{channels} {kind}), got {size}"
 
 
@@ -38,11 +41,11 @@ def selftest_elements(seed: int, count: int) -> np.ndarray:
 
 
 def selftest_input(value: Value, seed: int) -> np.ndarray:
-    """The self-test's input as an element array (1, h, w, c): uint8, or booleans for ``bits``."""
+    """The self-test's input as an element array (1, h, w, c): integers of the dtype, or booleans for ``bits``."""
     states = selftest_elements(seed, int(np.prod(value.shape)))
-    shift = np.uint32(24 if value.dtype == "u8" else 31)
-    kind = np.uint8 if value.dtype == "u8" else bool
-    return (states >> shift).astype(kind).reshape(1, *value.shape)
+    kind = ELEMENTS[value.dtype]
+    width = 1 if value.dtype == "bits" else 8 * kind.itemsize
+    return (states >> np.uint32(32 - width)).astype(f"u{kind.itemsize}").view(kind).reshape(1, *value.shape)
 
 
 def margins(scores: np.ndarray) -> np.ndarray:
@@ -73,22 +76,22 @@ class Simulator:
 
     def trace(self, buf: bytes) -> list[bytes]:
         """The bytes of every node's output, as they lie in the device's arena."""
-        return [_memory(array) for array in self.outputs(self._elements(buf))]
+        return [memory(array) for array in self.outputs(self._elements(buf))]
 
     def run(self, images: np.ndarray, progress: Callable[[int], None] | None = None) -> np.ndarray:
-        """Scores int32 (N, K) for inputs (N, h, w, c): uint8, or booleans for an input of dtype ``bits``.
+        """Scores int32 (N, K) for inputs (N, h, w, c): integers of the input's dtype, or booleans for ``bits``.
 
         ``progress`` is called with the number of images done after each batch.
         """
         shape = self.network.input.shape
         if images.ndim != 4 or images.shape[1:] != shape:
             raise NetworkError(f"images are {images.shape}, the network wants (N, {', '.join(map(str, shape))})")
-        kind = np.uint8 if self.network.input.dtype == "u8" else bool
+        kind = ELEMENTS[self.network.input.dtype]
         if images.dtype != kind:
-            raise NetworkError(f"images are {images.dtype}, the network wants {np.dtype(kind)}")
+            raise NetworkError(f"images are {images.dtype}, the network wants {kind}")
         scores = np.empty((len(images), self.network.classes), np.int32)
         for start in range(0, len(images), BATCH):
-            scores[start : start + BATCH] = _last(self.outputs(images[start : start + BATCH]))
+            scores[start : start + BATCH] = _last(self.outputs(images[start : start + BATCH]))[:, 0, 0]
             if progress:
                 progress(min(start + BATCH, len(images)))
         return scores
@@ -98,20 +101,24 @@ class Simulator:
         data = np.frombuffer(buf, np.uint8)
         if len(data) != value_bytes(value):
             raise ValueError(input_error(value, len(data)))
-        if value.dtype == "u8":
-            return data.reshape(1, *value.shape)
-        return bits.unpack_maps(data[None], value.shape)
+        if value.dtype == "bits":
+            return bits.unpack_maps(data[None], value.shape)
+        return data.view(ELEMENTS[value.dtype]).reshape(1, *value.shape)
 
     def outputs(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield every node's output for a batch: booleans (n, h, w, c), at last int32 (n, K)."""
+        """Yield every node's output (n, h, w, c) for a batch: booleans, or integers of its dtype."""
         values = [images]
-        for node in self.network.nodes:
-            values.append(self._output(node, values[node.inputs[0]]))
+        for index, node in enumerate(self.network.nodes):
+            values.append(self._output(index, [values[value] for value in node.inputs]))
             yield values[-1]
 
-    def _output(self, node: Node, array: np.ndarray) -> np.ndarray:
+    def _output(self, index: int, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """A node's output for what it reads."""
-        return _RUN[node.spec.source](node, self.network.values[node.inputs[0]], array)
+        node = self.network.nodes[index]
+        sums = _sums(node, self.network.values[node.inputs[0]], arrays[0])
+        if node.output == "bits":
+            return _hits(node, sums)
+        return _integers(node, sums, arrays[1] if node.second is not None else None)
 
 
 def _last(arrays: Iterator[np.ndarray]) -> np.ndarray:
@@ -119,62 +126,101 @@ def _last(arrays: Iterator[np.ndarray]) -> np.ndarray:
     return last
 
 
-def _memory(array: np.ndarray) -> bytes:
-    if array.dtype == bool:
-        return bits.pack_maps(array).tobytes()
-    return array.astype("<i4").tobytes()
+def memory(array: np.ndarray) -> bytes:
+    """The bytes of elements (n, h, w, c) as they lie on the device."""
+    return bits.pack_maps(array).tobytes() if array.dtype == bool else array.tobytes()
 
 
-def _windows(array: np.ndarray, window: Pair, stride: Pair) -> np.ndarray:
-    """Views (n, oh, ow, c, window_h, window_w) on every window of (n, h, w, c)."""
-    return sliding_window_view(array, window, (1, 2))[:, :: stride[0], :: stride[1]]
+# --- sums ---
 
 
-def _padded(array: np.ndarray, pad: Sides, filler: int | bool) -> np.ndarray:
+def _sums(node: Node, source: Value, array: np.ndarray) -> np.ndarray:
+    """v of docs/SPEC.md, section 2.2: what the pool makes of the sums, int32 (n, h, w, filters)."""
+    exact = np.float32 if acc_bound(node, source) < 1 << 24 else np.float64
+    x = array.astype(exact)
+    if source.dtype == "bits":
+        x = 2 * x - 1
+    return _pooled(node.geometry, _SOURCES[node.op](node, source, x)).astype(np.int32)
+
+
+def _windows(node: Node, source: Value, x: np.ndarray) -> np.ndarray:
+    """Views (n, oh, ow, c, kernel_h, kernel_w) on every window of (n, h, w, c), with the border around it."""
+    geometry = node.geometry
+    # What does not count adds 0.
+    border = {"bits": geometry.border, "u8": 255 if geometry.border > 0 else 0}.get(source.dtype, 0)
+    windows = sliding_window_view(_padded(x, geometry.pad, border), geometry.kernel, (1, 2))
+    return windows[:, :: geometry.stride[0], :: geometry.stride[1]]
+
+
+def _padded(array: np.ndarray, pad: Sides, filler: float) -> np.ndarray:
     top, left, bottom, right = pad
     return np.pad(array, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=filler)
 
 
-def _sums(node: Node, source: Value, patches: np.ndarray) -> np.ndarray:
-    """acc, int32 (..., filters), of patches (..., taps) in elements (booleans or bytes)."""
-    exact = np.float32 if acc_bound(node.spec, source, node.geometry) < 1 << 24 else np.float64
-    taps = patches.astype(exact)
-    if source.dtype == "bits":
-        taps = 2 * taps - 1
-    return (taps @ node.weights.reshape(node.filters, -1).T.astype(exact)).astype(np.int32)
+def _conv(node: Node, source: Value, x: np.ndarray) -> np.ndarray:
+    windows = _windows(node, source, x)
+    patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], -1)
+    return patches @ node.weights.reshape(node.filters, -1).T.astype(x.dtype)
 
 
-def _epilogue(node: Node, acc: np.ndarray) -> np.ndarray:
-    """Hits (booleans) or scores (int32) of sums (..., filters)."""
-    return acc >= node.thresholds if node.offsets is None else acc + node.offsets
+def _depthwise(node: Node, source: Value, x: np.ndarray) -> np.ndarray:
+    windows = _windows(node, source, x)
+    weights = node.weights.reshape(-1, source.shape[2], *node.geometry.kernel).astype(x.dtype)
+    sums = np.einsum("nyxcij,mcij->nyxmc", windows, weights)
+    return sums.reshape(*windows.shape[:3], node.filters)
 
 
-def _or_pool(node: Node, hits: np.ndarray) -> np.ndarray:
-    geometry = node.geometry
-    if geometry.pools:
-        padded = _padded(hits, geometry.pool_pad, False)
-        hits = _windows(padded, geometry.pool, geometry.pool_stride).any((-2, -1))
+def _dense(node: Node, source: Value, x: np.ndarray) -> np.ndarray:
+    sums = x.reshape(len(x), -1) @ node.weights.reshape(node.filters, -1).T.astype(x.dtype)
+    return sums[:, None, None]
+
+
+def _pool(node: Node, source: Value, x: np.ndarray) -> np.ndarray:
+    return np.tile(x, node.filters // source.shape[2])
+
+
+_SOURCES = {"conv": _conv, "depthwise": _depthwise, "dense": _dense, "pool": _pool}
+
+
+def _pooled(geometry: Geometry, sums: np.ndarray) -> np.ndarray:
+    """The largest or the sum of the sums in each window; positions outside do not count."""
+    if not geometry.pools:
+        return sums
+    join, nothing = (np.add, 0) if geometry.pool_sum else (np.maximum, -np.inf)
+    size = map_size(sums.shape[1:3], geometry.pool, geometry.pool_stride, geometry.pool_pad)
+    padded, found = _padded(sums, geometry.pool_pad, nothing), None
+    for y in range(geometry.pool[0]):
+        for x in range(geometry.pool[1]):
+            part = _every(padded, (y, x), geometry.pool_stride, size)
+            found = part.copy() if found is None else join(found, part, out=found)
+    return found
+
+
+def _every(array: np.ndarray, start: Pair, stride: Pair, size: Pair) -> np.ndarray:
+    """The view (n, *size, c) on (n, h, w, c) that begins at ``start`` and goes on by ``stride``."""
+    ends = (start[axis] + stride[axis] * (size[axis] - 1) + 1 for axis in range(2))
+    rows, columns = (slice(start[axis], end, stride[axis]) for axis, end in enumerate(ends))
+    return array[:, rows, columns]
+
+
+# --- endings ---
+
+
+def _hits(node: Node, sums: np.ndarray) -> np.ndarray:
+    """Booleans (n, h, w, channels) of v (n, h, w, filters)."""
+    if node.thresholds is None:
+        hits = sums >= 0
+    else:
+        levels = sums[..., None, :] >= node.thresholds.reshape(node.levels, node.filters)
+        hits = np.logical_xor.reduce(levels, -2) if node.exclusive else levels.reshape(*sums.shape[:3], -1)
     return hits if node.flips is None else hits ^ node.flips
 
 
-def _run_conv(node: Node, source: Value, array: np.ndarray) -> np.ndarray:
-    geometry = node.geometry
-    plus = geometry.border > 0
-    filler = (255 if plus else 0) if source.dtype == "u8" else plus
-    windows = _windows(_padded(array, geometry.pad, filler), geometry.kernel, geometry.stride)
-    patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], -1)
-    return _or_pool(node, _epilogue(node, _sums(node, source, patches)))
-
-
-def _run_dense(node: Node, source: Value, array: np.ndarray) -> np.ndarray:
-    out = _epilogue(node, _sums(node, source, array.reshape(len(array), -1)))
-    if out.dtype == np.int32:
-        return out
-    return _or_pool(node, out[:, None, None, :])
-
-
-def _run_pool(node: Node, source: Value, array: np.ndarray) -> np.ndarray:
-    return _or_pool(node, array)
-
-
-_RUN = {"conv": _run_conv, "dense": _run_dense, "pool": _run_pool}
+def _integers(node: Node, sums: np.ndarray, second: np.ndarray | None) -> np.ndarray:
+    """Integers of the output's dtype (n, h, w, filters) of v and of the second input (n, h, w, channels of it)."""
+    t = sums.astype(np.int64) * (1 if node.gains is None else node.gains) + node.offsets
+    out = t >> node.shift
+    if second is not None:
+        out[..., : second.shape[-1]] += second
+    limits = DTYPE[node.output]
+    return out.clip(limits.least, limits.most).astype(ELEMENTS[node.output])
