@@ -110,8 +110,8 @@ def _library() -> ctypes.CDLL:
     lib.ebnn_run.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_feed.argtypes = [ctypes.c_void_p] * 3
     lib.ebnn_argmax.argtypes = [ctypes.c_void_p] * 2
-    lib.ebnn_scores.argtypes = [ctypes.c_void_p] * 2
-    lib.ebnn_scores.restype = ctypes.POINTER(ctypes.c_int32)
+    lib.ebnn_score.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_uint32]
+    lib.ebnn_score.restype = ctypes.c_int32
     lib.ebnn_margin.argtypes = [ctypes.c_void_p] * 2
     lib.ebnn_margin.restype = ctypes.c_uint32
     lib.ebnn_picture_open.argtypes = [ctypes.c_void_p] * 2
@@ -159,10 +159,10 @@ class CEngine:
         return self._scores()
 
     def run(self, images: np.ndarray, progress: Callable[[int], None] | None = None) -> np.ndarray:
-        """Scores int32 (N, K) for inputs (N, h, w, c): uint8, or booleans for an input of dtype ``bits``."""
-        packed = bits.pack_maps(images) if images.dtype == bool else images.reshape(len(images), -1)
+        """Scores int32 (N, K) for inputs (N, h, w, c): integers of the input's dtype, or booleans for ``bits``."""
+        flat = bits.pack_maps(images) if images.dtype == bool else images.reshape(len(images), -1)
         scores = np.empty((len(images), self.net.classes), np.int32)
-        for index, image in enumerate(np.ascontiguousarray(packed)):
+        for index, image in enumerate(np.ascontiguousarray(flat).view(np.uint8)):
             self._run(image)
             scores[index] = self._scores()
             if progress:
@@ -231,8 +231,8 @@ class CEngine:
         return self._lib.ebnn_scores_crc(ctypes.byref(self.net), self._arena.ctypes.data) == self.net.selftest_crc
 
     def _scores(self) -> np.ndarray:
-        found = self._lib.ebnn_scores(ctypes.byref(self.net), self._arena.ctypes.data)
-        return np.ctypeslib.as_array(found, (self.net.classes,)).copy()
+        net, arena = ctypes.byref(self.net), self._arena.ctypes.data
+        return np.array([self._lib.ebnn_score(net, arena, index) for index in range(self.net.classes)], np.int32)
 
     def _run(self, image: np.ndarray, trace: Callable | None = None) -> None:
         if image.size != self.net.input_size:

@@ -1,23 +1,26 @@
 """What a model takes: bytes of the file, multiplications, memory, for every node and in total.
 
 Everything here follows from the model alone, is exact, and needs no run. A multiply-accumulate (MAC) is one weight
-at one position; ``binary`` ones read bits, ``byte`` ones read u8. Positions of a convolution that no pool window
-covers are not computed and not counted; taps on the border are. Temporaries "as float" are 4 bytes an element of
-each node's output (after its pool: what a float network that fuses pools as this one does would keep).
+at one position; ``binary`` ones are of a bit and a bit, ``byte`` ones of wider weights or inputs. Positions of a
+convolution that no pool window covers are not computed and not counted; taps on the border are. Temporaries "as float"
+are 4 bytes an element of each node's output (after its pool: what a float network that fuses pools as this one does
+would keep).
 """
 
 from __future__ import annotations
 
 import math
 
-from ebnn import bits, ops
-from ebnn.format import RECORD, Model, encode
-from ebnn.geometry import Geometry, Value, conv_size, filter_bytes, filter_taps, value_bytes
+from ebnn import blocks, ops, record
+from ebnn.bits import row_words
+from ebnn.format import Model, encode
+from ebnn.geometry import Geometry, Value, acc_bound, conv_size, packed_bits, value_bytes
 from ebnn.network import Network, Node
 from ebnn.plan import chosen
 from ebnn.tables import Table, plain
 
 FLOAT_BYTES = 4
+PARTS = ("record", "weights", "thresholds", "gains", "flips")  # of a layer in the file
 
 
 def describe(model: Model) -> dict:
@@ -29,9 +32,11 @@ def describe(model: Model) -> dict:
         A dict with ``format`` ("major.minor"), ``input`` (shape, dtype, bytes), ``margin`` (of a sure answer; 0: none
         is calibrated), ``prepare`` (``prepare.Preparation`` as text, or None), ``feed`` (``row_bytes`` at once,
         ``window_rows`` and ``window_bytes`` that are kept, where the input comes row by row), ``labels``, ``selftest``
-        (seed, crc), ``layers`` and ``totals``. A layer has its geometry, the engine's ``kernel`` for
-        it and how many ``tables`` that keeps at once (``plan.chosen``), the number of ``weights``, ``bytes``
-        in the file (record, weights, thresholds - or offsets -, flips, total: padding included),
+        (seed, crc), ``layers`` and ``totals``. A layer has its geometry, its ``ending`` (levels, exclusive, shift,
+        whether there are gains, and as ``second`` the value that is added, or None), ``filters``, the engine's
+        ``kernel`` for it and how many ``tables`` that keeps at once (``plan.chosen``), the number of ``weights`` and of
+        the bits of each (``weight_bits``; 0: there are none), the ``bound`` of its sums, ``bytes`` in the file (record,
+        weights, thresholds - or offsets -, gains, flips, total: padding included),
         ``padding_bits`` of the same parts, ``macs_binary``, ``macs_byte``, ``float_bytes``, ``packed_bytes`` and
         ``ratio`` of its output, and ``arena`` (offsets and sizes of output and scratch; ``share`` is the part of
         the arena that the node's input, output and scratch take). ``totals`` adds them up; ``model_bytes`` =
@@ -39,7 +44,7 @@ def describe(model: Model) -> dict:
     """
     network = model.network
     blob = encode(network, model.selftest, model.plan, model.use)
-    layers = [_layer(model, index, _flags(blob, index)) for index in range(len(network.nodes))]
+    layers = [_layer(model, index) for index in range(len(network.nodes))]
     return {
         "format": f"{ops.FORMAT_MAJOR}.{ops.FORMAT_MINOR}",
         "input": {**_value(network.input), "bytes": value_bytes(network.input)},
@@ -53,20 +58,16 @@ def describe(model: Model) -> dict:
     }
 
 
-def _flags(blob: bytes, index: int) -> int:
-    return RECORD.unpack_from(blob, ops.HEADER_SIZE + ops.RECORD_SIZE * index)[1]
-
-
 def _value(value: Value) -> dict:
     return {"shape": list(value.shape), "dtype": value.dtype}
 
 
-def _layer(model: Model, index: int, flags: int) -> dict:
+def _layer(model: Model, index: int) -> dict:
     network = model.network
     node = network.nodes[index]
     source, output = network.values[node.inputs[0]], network.values[index + 1]
-    taps = filter_taps(node.spec, source, node.geometry) if node.filters else 0
-    macs = _macs(node, source, output, taps)
+    weights = 0 if node.weights is None else node.weights.size
+    macs, is_binary = weights * _positions(node, source, output), source.dtype == "bits" and not node.has_int8
     floats = FLOAT_BYTES * math.prod(output.shape)
     choice = chosen(node, source, model.plan.scratch[index][1])
     return {
@@ -76,13 +77,17 @@ def _layer(model: Model, index: int, flags: int) -> dict:
         "reads": node.inputs[0],
         "input": _value(source),
         "output": _value(output),
-        "geometry": _geometry(node),
+        "geometry": _geometry(node, source),
+        "ending": _ending(node),
+        "filters": node.filters,
         "kernel": choice.kernel,
         "tables": choice.tables,
-        "weights": node.filters * taps,
-        **_file_parts(node, source, flags),
-        "macs_binary": 0 if source.dtype == "u8" else macs,
-        "macs_byte": macs if source.dtype == "u8" else 0,
+        "weights": weights,
+        "weight_bits": (8 if node.has_int8 else 1) if weights else 0,
+        "bound": acc_bound(node, source),
+        **_file_parts(node, source),
+        "macs_binary": macs if is_binary else 0,
+        "macs_byte": 0 if is_binary else macs,
         "float_bytes": floats,
         "packed_bytes": value_bytes(output),
         "ratio": floats / value_bytes(output),
@@ -90,27 +95,31 @@ def _layer(model: Model, index: int, flags: int) -> dict:
     }
 
 
-def _geometry(node: Node) -> dict:
+def _geometry(node: Node, source: Value) -> dict:
     """The windows that the operator has."""
-    g, kind = node.geometry, node.spec.source
-    conv = {"kernel": g.kernel, "stride": g.stride, "pad": g.pad} if kind == "conv" else {}
-    pool = {"pool": g.pool, "pool_stride": g.pool_stride, "pool_pad": g.pool_pad} if g.pools or kind == "pool" else {}
-    border = {"border": g.border} if any(g.pad) else {}
-    return {name: list(window) for name, window in (conv | pool).items()} | border
+    g, has_kernel, has_pool = node.geometry, node.op in record.HAVE_KERNEL, node.geometry.pools or node.op == "pool"
+    conv = {"kernel": g.kernel, "stride": g.stride, "pad": g.pad} if has_kernel else {}
+    pool = {"pool": g.pool, "pool_stride": g.pool_stride, "pool_pad": g.pool_pad} if has_pool else {}
+    border = {"border": g.border} if any(g.pad) and source.dtype in ("bits", "u8") else {}
+    return {name: list(window) for name, window in (conv | pool).items()} | border | {"pool_sum": g.pool_sum}
 
 
-def _file_parts(node: Node, source: Value, flags: int) -> dict:
-    """Bytes of the node's parts in the file, and how many of their bits carry nothing."""
-    number_bits = (32 if flags & ops.FLAG_WIDE else 16) * node.filters
-    flip_bits = node.filters if flags & ops.FLAG_FLIPS else 0
-    row = filter_bytes(node.spec, source, node.geometry) if node.filters else 0
-    taps = filter_taps(node.spec, source, node.geometry) if node.filters else 0
-    used = {"weights": taps * node.filters, "thresholds": number_bits, "flips": flip_bits}
-    sizes = {
-        "weights": row * node.filters,
-        "thresholds": 4 * bits.row_words(number_bits),
-        "flips": 4 * bits.row_words(flip_bits),
+def _ending(node: Node) -> dict:
+    return {
+        "levels": node.levels,
+        "exclusive": node.exclusive,
+        "shift": node.shift,
+        "gains": node.gains is not None,
+        "second": node.second,
     }
+
+
+def _file_parts(node: Node, source: Value) -> dict:
+    """Bytes of the node's parts in the file, and how many of their bits carry nothing."""
+    flags = record.flags(node)
+    sizes = blocks.sizes(node, source, flags)
+    weights = 0 if node.weights is None else node.weights.size * (8 if node.has_int8 else 1)
+    used = {"weights": weights} | blocks.number_bits(node, source, flags)
     padding = {part: 8 * sizes[part] - used[part] for part in sizes}
     total = ops.RECORD_SIZE + sum(sizes.values())
     return {"bytes": {"record": ops.RECORD_SIZE, **sizes, "total": total}, "padding_bits": padding}
@@ -118,12 +127,10 @@ def _file_parts(node: Node, source: Value, flags: int) -> dict:
 
 def _arena(model: Model, index: int) -> dict:
     network, plan = model.network, model.plan
-    source = network.values[network.nodes[index].inputs[0]]
     output = value_bytes(network.values[index + 1])
     offset, scratch = plan.scratch[index]
     blocks = [(plan.outputs[index], output), (offset, scratch)]
-    if source.id:
-        blocks.append((plan.outputs[source.id - 1], value_bytes(source)))
+    blocks += [(plan.outputs[v - 1], value_bytes(network.values[v])) for v in network.nodes[index].inputs if v]
     return {
         "output_offset": plan.outputs[index],
         "output_bytes": output,
@@ -146,28 +153,23 @@ def _feed(network: Network) -> dict:
     """What ``ebnn_feed`` takes at once and keeps of an input that comes row by row."""
     height, width, channels = network.input.shape
     first, others = network.nodes[0], network.nodes[1:]
-    row = width * (8 * channels if network.input.dtype == "u8" else bits.pixel_stride(channels))
+    row = packed_bits((1, width, channels), network.input.dtype)
     rows = (
         height
-        if first.spec.source == "dense" or any(0 in node.inputs for node in others)
+        if first.op == "dense" or any(0 in node.inputs for node in others)
         else min(height, first.geometry.kernel[0])
     )
-    window = -(-value_bytes(network.input) // 4) if rows == height else bits.row_words(row) * rows
+    window = -(-value_bytes(network.input) // 4) if rows == height else row_words(row) * rows
     return {"row_bytes": -(-row // 8), "window_rows": rows, "window_bytes": 4 * window}
 
 
 # --- work ---
 
 
-def _macs(node: Node, source: Value, output: Value, taps: int) -> int:
-    return node.filters * taps * _POSITIONS[node.spec.source](node, source, output)
-
-
-def _conv_positions(node: Node, source: Value, output: Value) -> int:
-    """Positions of the map before the pool that lie in a pool window."""
-    g = node.geometry
-    size = conv_size(node.spec, source, g)
-    return math.prod(covered(size[axis], output.shape[axis], g, axis) for axis in range(2))
+def _positions(node: Node, source: Value, output: Value) -> int:
+    """Positions of the map of sums that lie in a pool window."""
+    size = conv_size(node, source)
+    return math.prod(covered(size[axis], output.shape[axis], node.geometry, axis) for axis in range(2))
 
 
 def covered(size: int, windows: int, geometry: Geometry, axis: int) -> int:
@@ -179,13 +181,6 @@ def covered(size: int, windows: int, geometry: Geometry, axis: int) -> int:
         count += max(0, end - max(start, reached))
         reached = max(reached, end)
     return count
-
-
-_POSITIONS = {
-    "conv": _conv_positions,
-    "dense": lambda node, source, output: 1,
-    "pool": lambda node, source, output: 0,
-}
 
 
 # --- totals ---
@@ -203,7 +198,7 @@ def _totals(model: Model, layers: list[dict], size: int) -> dict:
         "model_bytes": size,
         "model_bytes_without_labels": size - labels,
         "header_bytes": ops.HEADER_SIZE,
-        **{f"{part}_bytes": add("bytes", part) for part in ("record", "weights", "thresholds", "flips")},
+        **{f"{part}_bytes": add("bytes", part) for part in PARTS},
         "label_bytes": labels,
         "padding_bits": sum(sum(layer["padding_bits"].values()) for layer in layers),
         "weights": add("weights"),
@@ -260,9 +255,14 @@ def tables(facts: dict) -> list[Table]:
     return [_layer_table(facts), _byte_table(facts), _work_table(facts)]
 
 
+def layer_kind(layer: dict) -> str:
+    """What a layer is, like ``conv u8 -> bits``."""
+    return f"{layer['op']} {layer['input']['dtype']} -> {layer['output']['dtype']}"
+
+
 def layer_name(layer: dict) -> str:
     """How tables and plots call a layer."""
-    return f"{layer['index']} {layer['op']}" + (f" ({layer['name']})" if layer["name"] else "")
+    return f"{layer['index']} {layer_kind(layer)}" + (f" ({layer['name']})" if layer["name"] else "")
 
 
 def _shape(value: dict) -> str:
@@ -279,10 +279,26 @@ def _window(geometry: dict) -> str:
         if window in geometry:
             step = f" stride {_times(geometry[stride])}" if geometry[stride] != usual else ""
             side = f" pad {_sides(geometry[pad])}" if any(geometry[pad]) else ""
-            parts.append(f"{'pool ' if window == 'pool' else ''}{_times(geometry[window])}{step}{side}")
+            word = {"kernel": ""}.get(window, "sum " if geometry["pool_sum"] else "pool ")
+            parts.append(f"{word}{_times(geometry[window])}{step}{side}")
         if window == "kernel" and "border" in geometry:
-            parts[-1] += f" border {geometry['border']:+d}"
+            parts[-1] += f" border {geometry['border']:+d}" if geometry["border"] else " border none"
     return ", ".join(parts)
+
+
+def _makes(ending: dict) -> str:
+    """An ending in words; what has its usual value is left out."""
+    parts = [f"{ending['levels']} levels"] if ending["levels"] > 1 else []
+    parts += ["exclusive"] if ending["exclusive"] else []
+    parts += ["gains"] if ending["gains"] else []
+    parts += [f"shift {ending['shift']}"] if ending["shift"] else []
+    parts += [f"+ value {ending['second']}"] if ending["second"] is not None else []
+    return ", ".join(parts)
+
+
+def weights_text(layer: dict) -> str:
+    """How many weights a layer has, with a word where they are not of a bit each."""
+    return f"{layer['weights']:,}" + (" int8" if layer["weight_bits"] == 8 else "")
 
 
 def _times(sizes: list[int]) -> str:
@@ -297,28 +313,30 @@ def _sides(pad: list[int]) -> str:
 def _layer_table(facts: dict) -> Table:
     rows = [
         (layer_name(layer), _shape(layer["input"]), _shape(layer["output"]), _window(layer["geometry"]),
-         layer["kernel"], f"{layer['weights']:,}")
+         _makes(layer["ending"]), layer["kernel"], weights_text(layer))
         for layer in facts["layers"]
     ]  # fmt: skip
-    rows.append(("total", "", "", "", "", f"{facts['totals']['weights']:,}"))
-    head = ("layer", "input", "output", "window", "kernel", "weights (bits)")
+    rows.append(("total", "", "", "", "", "", f"{facts['totals']['weights']:,}"))
+    head = ("layer", "input", "output", "window", "ending", "kernel", "weights")
     note = "A core that counts bits with an instruction takes plain instead of lanes."
-    return Table("Layers", head, tuple(rows), note, left=5, emphasis=(len(rows) - 1,))
+    return Table("Layers", head, tuple(rows), note, left=6, emphasis=(len(rows) - 1,))
 
 
 def _byte_table(facts: dict) -> Table:
-    totals, parts = facts["totals"], ("record", "weights", "thresholds", "flips")
+    totals, parts = facts["totals"], PARTS
     rows = [
         (layer_name(layer), *(f"{layer['bytes'][part]:,}" for part in (*parts, "total")),
          f"{sum(layer['padding_bits'].values()):,}")
         for layer in facts["layers"]
     ]  # fmt: skip
-    rows.append(("header", "", "", "", "", f"{totals['header_bytes']:,}", ""))
-    rows.append(("labels", "", "", "", "", f"{totals['label_bytes']:,}", ""))
+    rows += [
+        (name, *[""] * len(parts), f"{size:,}", "")
+        for name, size in (("header", totals["header_bytes"]), ("labels", totals["label_bytes"]))
+    ]
     sums = (f"{totals[f'{part}_bytes']:,}" for part in parts)
     rows.append(("total", *sums, f"{totals['model_bytes']:,}", f"{totals['padding_bits']:,}"))
     head = ("layer", *parts, "bytes", "padding bits in them")
-    note = "Thresholds are offsets in the last layer."
+    note = "Thresholds are offsets where a layer makes integers, as the last one does."
     return Table("Bytes of the file", head, tuple(rows), note, emphasis=(len(rows) - 1,))
 
 

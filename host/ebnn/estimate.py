@@ -28,6 +28,7 @@ from pathlib import Path
 
 from ebnn import ops
 from ebnn.bits import pixel_stride, row_words
+from ebnn.errors import ConfigError
 
 RATES_FILE = Path(__file__).with_name("rates.json")
 BYTES_TILE = 4  # positions that the kernel for bytes takes at once
@@ -69,7 +70,7 @@ class _Shape:
 
 
 def _shape(layer: Mapping) -> _Shape:
-    geometry, (height, width, filters) = layer["geometry"], layer["output"]["shape"]
+    geometry, (height, width, _), filters = layer["geometry"], layer["output"]["shape"], layer["filters"]
     channels, macs = layer["input"]["shape"][2], layer["macs_binary"] + layer["macs_byte"]
     source = math.prod(layer["input"]["shape"][:2])
     return _Shape(
@@ -84,9 +85,22 @@ def _shape(layer: Mapping) -> _Shape:
     )
 
 
+def is_known(layer: Mapping) -> bool:
+    """Whether layers like one of ``cost.describe`` were counted: weights and maps of bits, bytes only as the input."""
+    ending, source, op = layer["ending"], layer["input"]["dtype"], layer["op"]
+    if source not in ("bits", "u8") or layer["weight_bits"] > 1 or layer["geometry"]["pool_sum"]:
+        return False
+    if op == "conv":
+        return layer["output"]["dtype"] == "bits" and ending["levels"] == 1 and layer["geometry"].get("border") != 0
+    if op == "pool":
+        return (source, layer["output"]["dtype"]) == ("bits", "bits")
+    return op == "dense" and ending["levels"] == 1 and not ending["gains"] and ending["second"] is None
+
+
 def features(layer: Mapping, core: str) -> tuple[str, list[int]]:
     """The kernel whose rates count for a layer of ``cost.describe`` on a core, and what they are multiplied with."""
-    name, of_bytes, shape = layer["kernel"], layer["input"]["dtype"] == "u8", _shape(layer)
+    name = layer["kernel"] if layer["op"] == "conv" else layer["op"]
+    of_bytes, shape = layer["input"]["dtype"] == "u8", _shape(layer)
     if of_bytes and name in ("plain", "dense"):
         return "plain_u8", _plain_bytes(shape)
     if name == "lanes" and core in COUNTS_BITS:
@@ -134,8 +148,17 @@ def rates() -> dict:
 
 
 def estimate(facts: Mapping, core: str) -> Estimate:
-    """What ``cost.describe``'s layers take on a core of the bench; KeyError for another one."""
+    """What ``cost.describe``'s layers take on a core of the bench; KeyError for another one.
+
+    Raises:
+        ConfigError: no layer like one of them was counted.
+    """
     known = rates()["cores"][core]
+    for layer in facts["layers"]:
+        if not is_known(layer):
+            raise ConfigError(
+                f"nothing tells the cycles of layer {layer['index']}: no {layer['op']} like it was counted"
+            )
     found = [features(layer, core) for layer in facts["layers"]]
 
     def of(what: str) -> tuple[float, ...]:

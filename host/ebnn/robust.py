@@ -1,9 +1,9 @@
 """Accuracy against random faults: bits of weights, or of feature maps, that flip independently of each other.
 
-``weights``: each weight of the model file is flipped with probability P, once a draw; what a worn flash would do.
-``activations``: each bit of each feature map is flipped with probability P when it is written, anew for every image;
-what a noisy memory would do. Bytes of the input, thresholds, offsets and scores stay as they are. A draw is named by
-(seed, kind, number): a higher P flips the bits that a lower one flips, and more.
+``weights``: each bit of the weights in the model file is flipped with probability P, once a draw; what a worn flash
+would do. ``activations``: each bit of each feature map is flipped with probability P when it is written, anew for every
+image; what a noisy memory would do. The input, thresholds, offsets, gains and scores stay as they are. A draw is named
+by (seed, kind, number): a higher P flips the bits that a lower one flips, and more.
 
 Source: Simons, Lee, "A Review of Binarized Neural Networks" (2019), on robustness.
 """
@@ -45,15 +45,25 @@ class Faults:
 
 
 def flip_weights(network: Network, probability: float, generator: np.random.Generator) -> Network:
-    """The network with each weight negated with that probability."""
+    """The network with each bit of its weights flipped with that probability."""
     return replace(network, nodes=tuple(_flipped(node, probability, generator) for node in network.nodes))
 
 
 def _flipped(node: Node, probability: float, generator: np.random.Generator) -> Node:
     if node.weights is None:
         return node
+    if node.has_int8:
+        return replace(node, weights=_flip(node.weights, probability, generator))
     faults = generator.random(node.weights.shape) < probability
     return replace(node, weights=np.where(faults, -node.weights, node.weights))
+
+
+def _flip(array: np.ndarray, probability: float, generator: np.random.Generator) -> np.ndarray:
+    """The array with each bit of its elements flipped with that probability."""
+    if array.dtype == bool:
+        return array ^ (generator.random(array.shape) < probability)
+    data = np.ascontiguousarray(array).view(np.uint8)
+    return (data ^ np.packbits(generator.random((*data.shape, 8)) < probability, axis=-1)[..., 0]).view(array.dtype)
 
 
 class NoisySimulator(Simulator):
@@ -69,11 +79,10 @@ class NoisySimulator(Simulator):
         super().__init__(network)
         self.probability, self.generator = probability, generator
 
-    def _output(self, node: Node, array: np.ndarray) -> np.ndarray:
-        output = super()._output(node, array)
-        if output.dtype != bool:
-            return output
-        return output ^ (self.generator.random(output.shape) < self.probability)
+    def _output(self, index: int, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        output = super()._output(index, arrays)
+        is_last = index == len(self.network.nodes) - 1
+        return output if is_last else _flip(output, self.probability, self.generator)
 
 
 def faulty(network: Network, kind: str, probability: float, seed: Sequence[int]) -> Simulator:

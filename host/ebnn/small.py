@@ -8,7 +8,7 @@ from ebnn.network import Network, Node
 
 MAX_SIDE = 255
 MAX_CHANNELS = 1024
-OPS = ("conv_u8_bits", "conv_bits", "dense_bits", "dense_scores")
+KNOWN = (("conv", "u8", "bits"), ("conv", "bits", "bits"), ("dense", "bits", "bits"), ("dense", "bits", "i32"))
 
 
 def lacks(network: Network) -> str:
@@ -18,22 +18,28 @@ def lacks(network: Network) -> str:
         if max(height, width) > MAX_SIDE or channels > MAX_CHANNELS:
             return f"a map of {height}x{width}x{channels} is larger than {MAX_SIDE}x{MAX_SIDE}x{MAX_CHANNELS}"
     for index, node in enumerate(network.nodes):
-        reason = _node_lacks(node, index)
+        reason = _node_lacks(node, index, network.values[node.inputs[0]].dtype)
         if reason:
             return f"node {index} ({node.op}) {reason}"
     return ""
 
 
-def _node_lacks(node: Node, index: int) -> str:
+def _node_lacks(node: Node, index: int, dtype: str) -> str:
     place = node.geometry
-    if node.op not in OPS:
+    if not _is_in(node, dtype):
         return "is not in it"
     if node.inputs != (index,):
         return "does not read the node before it"
-    if node.op == "dense_scores" and np.abs(node.offsets.astype(np.int64)).max() > np.iinfo(np.int16).max:
+    if node.offsets is not None and np.abs(node.offsets.astype(np.int64)).max() > np.iinfo(np.int16).max:
         return "has offsets of more than 16 bits"
     if any(place.pad) or any(place.pool_pad):
         return "has padding"
     if place.pool_stride != place.pool:
         return "has pool windows that overlap or leave something out"
     return ""
+
+
+def _is_in(node: Node, dtype: str) -> bool:
+    """Whether it has the operator: conv of bytes or bits, dense of bits, thresholds of one level, scores of i32."""
+    makes = (node.op, dtype, node.output) in KNOWN and (node.levels, node.shift, node.gains) == (1, 0, None)
+    return makes and not (node.has_int8 or node.geometry.pool_sum or node.second)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ebnn import cost, estimate
+from ebnn import cost, estimate, ops
 from ebnn.bits import row_words
-from ebnn.geometry import MAX_BYTE
 from ebnn.tables import Table
 
 DEFAULT_CORE = "m4"
@@ -49,8 +48,8 @@ def table(facts: Mapping, board: Board | None = None) -> Table:
 
 
 def _cycles(facts: Mapping, core: str | None) -> tuple[str, tuple[float, ...]] | None:
-    """What could be estimated, and how much by layer: cycles, else instructions; None for an unknown core."""
-    if core is None:
+    """What could be estimated, and how much by layer: cycles, else instructions; None: neither."""
+    if core is None or not all(map(estimate.is_known, facts["layers"])):
         return None
     found = estimate.estimate(facts, core)
     return ("cycles", found.cycles) if found.cycles else ("instructions", found.instructions)
@@ -69,12 +68,12 @@ def _about(value: float) -> str:
 
 
 def _row(layer: Mapping, arena: int, cycles: str) -> tuple[str, ...]:
-    inputs = {"u8": "8 bit", "bits": "1 bit"}[layer["input"]["dtype"]]
+    inputs, weights = ops.DTYPE[layer["input"]["dtype"]].size, layer["weight_bits"]
     output = layer["output"]
     return (
         cost.layer_name(layer),
         f"{'x'.join(map(str, output['shape']))} {output['dtype']}",
-        f"{'1 bit' if layer['weights'] else '-'} / {inputs}",
+        f"{f'{weights} bit' if weights else '-'} / {inputs} bit",
         f"{layer['weights']:,}",
         f"{layer['bytes']['total']:,}",
         f"{layer['macs_binary']:,}",
@@ -97,6 +96,9 @@ def notes(facts: Mapping, board: Board | None = None) -> list[str]:
     said = [f"Bytes: the total has {rest:,} of header and labels. Arena: the total is that of all layers together."]
     if core_of(board) is None:
         said.append(f"No cycles: {board.cpu} is none of the cores of docs/bench.md.")
+    elif not all(map(estimate.is_known, facts["layers"])):
+        names = ", ".join(cost.layer_name(layer) for layer in facts["layers"] if not estimate.is_known(layer))
+        said.append(f"No cycles: docs/bench.md counts nothing like {names}.")
     else:
         said.append("Cycles follow from shapes and rates fitted to counts (docs/bench.md); nothing was run.")
     return said + ([] if board is None else _board_notes(facts, board))
@@ -109,8 +111,9 @@ def _board_notes(facts: Mapping, board: Board) -> list[str]:
     engine = f" + engine {code:,}" if code else ""
     flash, ram = totals["model_bytes"] + code, totals["arena_bytes"] + totals["input_bytes"]
     said = []
-    if board.clock_hz and known.get("cycles"):
-        milliseconds = 1e3 * sum(estimate.estimate(facts, core).cycles) / board.clock_hz
+    cycles = _cycles(facts, core)
+    if board.clock_hz and cycles and cycles[0] == "cycles":
+        milliseconds = 1e3 * sum(cycles[1]) / board.clock_hz
         said.append(f"{board.title}: about {milliseconds:.3g} ms at {board.clock_hz / 1e6:g} MHz, estimated.")
     said.append(_room("flash", f"model {totals['model_bytes']:,}{engine}", flash, board.rom))
     said.append(_room("RAM", f"arena {totals['arena_bytes']:,} + input {totals['input_bytes']:,}", ram, board.ram))
@@ -134,10 +137,9 @@ def growth(facts: Mapping) -> int:
 
 
 def _layer_growth(layer: Mapping) -> int:
-    filters, parts = layer["output"]["shape"][2], layer["bytes"]
+    numbers, parts = layer["filters"] * layer["ending"]["levels"], layer["bytes"]
     if not layer["weights"]:
         return 0
-    flips = 4 * row_words(filters) if "pool" in layer["geometry"] and not parts["flips"] else 0
-    bound = layer["weights"] // filters * (MAX_BYTE if layer["input"]["dtype"] == "u8" else 1)
-    is_narrow = parts["thresholds"] == 4 * row_words(16 * filters)
-    return flips + (4 * row_words(32 * filters) - parts["thresholds"] if is_narrow and bound >= I16 else 0)
+    flips = 4 * row_words(layer["output"]["shape"][2]) if "pool" in layer["geometry"] and not parts["flips"] else 0
+    is_narrow = parts["thresholds"] == 4 * row_words(16 * numbers)
+    return flips + (4 * row_words(32 * numbers) - parts["thresholds"] if is_narrow and layer["bound"] >= I16 else 0)

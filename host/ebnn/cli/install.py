@@ -97,9 +97,8 @@ def _order(options: argparse.Namespace):
 def with_model(order, blob: bytes):
     """An order with a model file and what the installer wants to know of it; raises ModelError."""
     from ebnn import small
-    from ebnn.bits import pack_maps
     from ebnn.format import decode
-    from ebnn.sim import selftest_input
+    from ebnn.sim import memory, selftest_input
 
     model = decode(blob)
     network = model.network
@@ -109,7 +108,7 @@ def with_model(order, blob: bytes):
         model=blob,
         model_mpy=_model_module(blob),
         arena=model.plan.arena_size,
-        probe=(data if network.input.dtype == "u8" else pack_maps(data)).tobytes(),
+        probe=memory(data),
         small_lacks=small.lacks(network),
     )
 

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ebnn import arch, bits, cost
+from ebnn import arch, cost
 from ebnn.bundle import build_model
 from ebnn.errors import ConfigError
 from ebnn.format import decode
@@ -21,7 +21,7 @@ from ebnn.geometry import Geometry, Shape, Value, output_shape
 from ebnn.network import Network, Node, conv_node, dense_node, pool_node
 from ebnn.plan import FITS as PLAN_FITS
 from ebnn.plan import Fit, Limit
-from ebnn.sim import Simulator
+from ebnn.sim import ELEMENTS, Simulator, memory
 
 FITS = (*PLAN_FITS, "4096")  # a number: the most speed within so many bytes of arena; whole networks only
 
@@ -192,24 +192,22 @@ def build_network(case: Case) -> Network:
         if not isinstance(token, arch.Pool):
             node = _node(rng, source, token, after)
             nodes.append(node)
-            shape = output_shape(node.spec, source, node.geometry, node.filters)
-            source = Value(len(nodes), shape, node.spec.output)
+            source = Value(len(nodes), output_shape(node, source), node.output)
     return Network(Value(0, case.input, case.dtype), tuple(nodes))
 
 
 def _node(rng: np.random.Generator, source: Value, token: arch.Layer, after: arch.Layer | None) -> Node:
     """The node of a layer; a pool behind a convolution belongs to its node."""
-    reads = "u8_" if source.dtype == "u8" else ""
     if isinstance(token, arch.Dense):
         weights = _signs(rng, (token.units, *source.shape))
         if after is None:
             offsets = rng.integers(-20, 21, token.units)
-            return dense_node(f"dense_{reads}scores", source.id, weights, offsets=offsets)
-        return dense_node(f"dense_{reads}bits", source.id, weights, thresholds=_thresholds(rng, source, weights, 1))
+            return dense_node(source.id, weights, offsets=offsets)
+        return dense_node(source.id, weights, thresholds=_thresholds(rng, source, weights, 1))
     geometry = _geometry(token, after if isinstance(after, arch.Pool) else None)
     weights = _signs(rng, (token.filters, *token.kernel, source.shape[2]))
     thresholds = _thresholds(rng, source, weights, geometry.pool[0] * geometry.pool[1])
-    return conv_node(f"conv_{reads}bits", source.id, weights, geometry, thresholds=thresholds)
+    return conv_node(source.id, weights, geometry, thresholds=thresholds)
 
 
 def _geometry(conv: arch.Conv, pool: arch.Pool | None) -> Geometry:
@@ -239,8 +237,7 @@ def prepare(case: Case, fit: str = "small") -> Prepared:
     blob = build_model(network, plan_fit(fit))
     rng = np.random.default_rng(len(blob))
     elements = rng.integers(0, 256 if case.dtype == "u8" else 2, (1, *case.input))
-    image = elements.astype(np.uint8) if case.dtype == "u8" else bits.pack_maps(elements.astype(bool))
-    return prepare_model(blob, image.tobytes())
+    return prepare_model(blob, memory(elements.astype(ELEMENTS[case.dtype])))
 
 
 def prepare_model(blob: bytes, data: bytes) -> Prepared:

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from ebnn import cost
 from ebnn.count.cases import Case, Prepared, prepare
 from ebnn.count.cycles import FunctionCount, estimate, functions
 from ebnn.count.emulate import Emulation, Region, case_bytes, emulate
@@ -58,7 +59,7 @@ def profile(image: Image, case: Case, fit: str) -> list[FunctionCount]:
 
 def _node(image: Image, region: Region, layer: dict) -> dict:
     return {
-        "op": layer["op"],
+        "op": cost.layer_kind(layer),
         "name": layer["name"],
         "instructions": region.instructions,
         "macs_binary": layer["macs_binary"],

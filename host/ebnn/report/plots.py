@@ -123,17 +123,21 @@ def training(report: Mapping) -> str:
 def byte_plot(report: Mapping) -> str:
     """Bytes of the file: a bar a layer, the padding apart."""
     facts = report["network"]
-    totals, parts = facts["totals"], ("weights", "thresholds", "flips")
+    totals = facts["totals"]
+    parts = {"weights": ("weights",), "thresholds": ("thresholds", "gains"), "flips": ("flips",)}
     rest = [("header", totals["header_bytes"]), ("labels", totals["label_bytes"])]
     names = [cost.layer_name(layer) for layer in facts["layers"]] + [name for name, _ in rest]
     none = [0.0] * len(rest)
     series = {
-        part: [layer["bytes"][part] - layer["padding_bits"][part] / 8 for layer in facts["layers"]] + none
-        for part in parts
+        name: [
+            sum(layer["bytes"][part] - layer["padding_bits"][part] / 8 for part in found) for layer in facts["layers"]
+        ]
+        + none
+        for name, found in parts.items()
     }
     series["padding"] = [sum(layer["padding_bits"].values()) / 8 for layer in facts["layers"]] + none
     series["records"] = [layer["bytes"]["record"] for layer in facts["layers"]] + [size for _, size in rest]
-    legend = {"thresholds": "thresholds, offsets", "records": "records, header, labels"}
+    legend = {"thresholds": "thresholds, offsets, gains", "records": "records, header, labels"}
     return _bars("bytes of the model file", names, series, legend)
 
 
@@ -144,7 +148,7 @@ def mac_plot(report: Mapping) -> str:
         "thresholds": [layer["macs_byte"] for layer in layers],
         "accent": [layer["macs_binary"] for layer in layers],
     }
-    legend = {"thresholds": "byte x 1 bit", "accent": "1 bit x 1 bit"}
+    legend = {"thresholds": "wider", "accent": "1 bit x 1 bit"}
     return _bars("multiply-accumulates of an inference", [cost.layer_name(layer) for layer in layers], series, legend)
 
 

@@ -179,12 +179,11 @@ def _refusal(call: Call) -> ExportError:
 def _node(group: _Group, source: int, dtype: str) -> Node:
     geometry = _geometry(group)
     if group.linear is None:
-        return Node("pool_or", (source,), geometry, name=f"pool{source}")
-    kind = group.linear.kind + ("_u8" if dtype == "u8" else "")
+        return Node("pool", (source,), geometry, name=f"pool{source}")
+    kind, name = group.linear.kind, group.linear.path
     if group.scores is not None:
-        return Node(f"{kind}_scores", (source,), geometry, name=group.linear.path, **_score_params(group, dtype))
-    params = _bit_params(group, geometry, dtype)
-    return Node(f"{kind}_bits", (source,), geometry, name=group.linear.path, **params)
+        return Node(kind, (source,), geometry, "i32", name=name, **_score_params(group, dtype))
+    return Node(kind, (source,), geometry, name=name, **_bit_params(group, geometry, dtype))
 
 
 def _geometry(group: _Group) -> Geometry:

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ebnn import bits
 from ebnn.bundle import CONFIG_FILE, MODEL_FILE, write_metrics
 from ebnn.cengine import CEngine
 from ebnn.count import cases, cores, image
@@ -21,7 +20,7 @@ from ebnn.files import repo_root, write_atomic
 from ebnn.footprint import run_tool
 from ebnn.format import decode
 from ebnn.measure import rows_that_differ
-from ebnn.sim import Simulator, selftest_input
+from ebnn.sim import Simulator, memory, selftest_input
 from ebnn.train import data, seeds
 from ebnn.train.data import Dataset
 from ebnn.zoo.models import PACKAGED, SIGNALS_FILE, Entry, entries, file_facts, models_folder
@@ -111,8 +110,7 @@ def count(blob: bytes, name: str) -> dict:
     """Instructions of one inference on each core, on the input of the self-test: it needs no data."""
     model, counted = decode(blob), {}
     elements = selftest_input(model.network.input, model.selftest.seed)
-    packed = bits.pack_maps(elements) if elements.dtype == bool else elements
-    prepared, engine = cases.prepare_model(blob, packed.tobytes()), image.snapshot()
+    prepared, engine = cases.prepare_model(blob, memory(elements)), image.snapshot()
     for core in map(cores.BY_NAME.__getitem__, CORES):
         cores.require(core)
         row = measure_prepared(image.build_image(core, engine), prepared, f"{name} on {core.name}")
