@@ -11,7 +11,7 @@ from ebnn.cengine import CEngine
 from ebnn.format import decode, encode
 from ebnn.geometry import Value
 from ebnn.plan import Fit, make_plan
-from ebnn.sim import Simulator, margins
+from ebnn.sim import ELEMENTS, Simulator, margins
 from vectors import Case, Run, show
 
 
@@ -27,10 +27,12 @@ def simulate(case: Case) -> list[Run]:
 
 
 def elements(case: Case) -> np.ndarray:
-    """The inputs of a case as an array (N, h, w, c): uint8, or booleans for bits."""
+    """The inputs of a case as an array (N, h, w, c): integers of the input's dtype, or booleans for bits."""
     value = decode(case.blob).network.input
     data = np.stack([np.frombuffer(run.data, np.uint8) for run in case.runs])
-    return data.reshape(-1, *value.shape) if value.dtype == "u8" else bits.unpack_maps(data, value.shape)
+    if value.dtype == "bits":
+        return bits.unpack_maps(data, value.shape)
+    return data.view(ELEMENTS[value.dtype]).reshape(-1, *value.shape)
 
 
 def run_engine(case: Case) -> list[Run]:
@@ -47,8 +49,9 @@ def run_engine(case: Case) -> list[Run]:
 def rows_of(value: Value, data: bytes) -> list[bytes]:
     """The rows of an input in the device's format, each as ``feed`` takes it: filled up to whole bytes."""
     height, width, channels = value.shape
-    if value.dtype == "u8":
-        return [data[start : start + width * channels] for start in range(0, len(data), width * channels)]
+    if value.dtype != "bits":
+        size = len(data) // height
+        return [data[start : start + size] for start in range(0, len(data), size)]
     row = width * bits.pixel_stride(channels)
     lines = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: height * row].reshape(height, row)
     return [line.tobytes() for line in np.packbits(lines, axis=1, bitorder="little")]

@@ -5,36 +5,47 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
+import oracle
 from ebnn import ops
 from ebnn.bits import pack_maps, pixel_stride
-from ebnn.geometry import Geometry, Value, filter_taps, map_size, value_bytes
-from ebnn.network import Network, Node, conv_node, dense_node, pool_node
+from ebnn.geometry import Geometry, Shape, Value, acc_bound, is_or, map_size, output_shape, row_bits, value_bytes
+from ebnn.network import Network, Node
 from ebnn.plan import FITS, Fit, Limit, Plan, choices, kernel_name, make_plan, rows_between
 
-SEEDS = range(600)
+SEEDS = range(700)
 SHRINKING = range(150)
-MAX_MACS = 20_000  # of one node: what keeps the oracle quick
-CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 70)
-FULL_U8 = (((4, 4), 2), ((2, 4), 4), ((4, 8), 1), ((1, 4), 8), ((2, 2), 8), ((1, 1), 32))  # kernel, channels
+MAX_MACS = 8000  # of one node: what keeps the oracle quick
+CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 24, 31, 32, 33, 48, 48, 63, 64, 65, 70)
+TRIES = 12
+OPERATORS = ("conv", "conv", "conv", "depthwise", "depthwise", "dense", "dense", "pool", "pool")
+HIDDEN = ("bits", "bits", "bits", "u8", "i8", "i16")
+I8 = (-128, 127)
 I16 = (-(1 << 15), (1 << 15) - 1)
 I32 = (-(1 << 31), (1 << 31) - 1)
 
 
 class Builder:
-    """Grows one random network; ``values`` are the values that the next node may read."""
+    """Grows one random network; ``maps`` are its values ``[y][x][c]`` for one input, which the oracle works out.
+
+    Thresholds, shifts and offsets are drawn about the sums that really occur.
+    """
 
     def __init__(self, seed: int | list[int], most_filters: int = 70) -> None:
         self.rng = np.random.default_rng(seed)
         self.most_filters = most_filters
         self.nodes: list[Node] = []
         self.values: list[Value] = []
+        self.maps: list[list] = []
 
     def pick(self, choices: Iterable):
         """One of ``choices``."""
@@ -45,63 +56,52 @@ class Builder:
         """True with this probability."""
         return bool(self.rng.random() < probability)
 
-    def channels(self, most: int = 70) -> int:
+    def below(self, most: int) -> int:
+        """A number from 1 to ``most``."""
+        return int(self.rng.integers(1, most + 1))
+
+    def channels(self, most: int) -> int:
         """A number of channels, favouring the neighbours of powers of two."""
-        if self.chance(0.3):
-            return int(self.rng.integers(1, most + 1))
-        return self.pick(c for c in CHANNELS if c <= most)
+        return self.below(most) if self.chance(0.3) else self.pick(c for c in CHANNELS if c <= most)
 
-    def add(self, node: Node, shape: tuple[int, int, int]) -> None:
-        """Append a node whose output has ``shape``."""
-        self.nodes.append(node)
-        self.values.append(Value(len(self.values), shape, node.spec.output))
+    def start(self, value: Value, seed: int) -> None:
+        """Make the input; ``maps`` are those of the random one among ``random_inputs`` of this seed."""
+        self.values.append(value)
+        self.maps.append(images(value, seed)[2].tolist())
 
-    def source(self, dtype: str = "bits") -> Value | None:
+    def source(self) -> Value:
         """The value that the next node reads: mostly the newest, now and then an earlier one."""
-        found = [value for value in self.values if value.dtype == dtype]
-        if not found:
-            return None
-        return self.pick(found) if self.chance(0.15) else found[-1]
+        return self.pick(self.values) if self.chance(0.15) else self.values[-1]
 
-    def weights(self, count: int, shape: tuple[int, int, int]) -> np.ndarray:
-        """Filters (count, *shape): random, or all +1, all -1, sparse, alternating."""
+    # --- sources and pools ---
+
+    def weights(self, shape: tuple[int, ...], is_int8: bool) -> np.ndarray:
+        """Weights of ``shape``: random, all the same, sparse, alternating, small, at the ends of int8."""
+        if is_int8:
+            low, high = self.pick((I8, I8, (-3, 3), (-1, 1)))
+            found = self.rng.integers(low, high + 1, shape)
+            kind = self.pick(("random", "random", "sparse", "ends", "least"))
+            if kind == "sparse":
+                return np.where(self.rng.random(shape) < 0.1, found, 0)
+            ends = self.rng.choice(np.array(I8), shape)
+            return {"random": found, "ends": ends, "least": np.full(shape, I8[0])}[kind]
         kind = self.pick(("random",) * 5 + ("plus", "minus", "sparse", "alternating"))
-        full = (count, *shape)
         if kind == "random":
-            return self.rng.choice(np.array([-1, 1]), full)
+            return self.rng.choice(np.array([-1, 1]), shape)
         if kind == "sparse":
-            return np.where(self.rng.random(full) < 0.05, 1, -1)
+            return np.where(self.rng.random(shape) < 0.05, 1, -1)
         if kind == "alternating":
-            return (np.arange(np.prod(full)) % 2 * 2 - 1).reshape(full)
-        return np.full(full, 1 if kind == "plus" else -1)
+            return (np.arange(np.prod(shape)) % 2 * 2 - 1).reshape(shape)
+        return np.full(shape, 1 if kind == "plus" else -1)
 
-    def thresholds(self, weights: np.ndarray, dtype: str) -> np.ndarray:
-        """One threshold a filter: around the usual sums, at sums that occur (ties), never, always, extremes."""
-        taps = weights[0].size
-        sums = weights.reshape(len(weights), -1).sum(1, dtype=np.int64)
-        scale = 255 if dtype == "u8" else 1
-        spread = max(1, int(scale * taps**0.5))
-        usual = (sums * 127 if dtype == "u8" else 0) + self.rng.integers(-spread, spread + 1, len(weights))
-        ties = sums * scale * self.rng.integers(0, 2, len(weights)) + self.rng.integers(0, 2, len(weights))
-        bound = taps * scale
-        edges = self.rng.choice(np.array([-bound, 1 - bound, bound, bound + 1, *I16, 0]), len(weights))
-        found = np.choose(self.rng.choice([0, 0, 0, 1, 2], len(weights)), (usual, ties, edges))
-        if self.chance(0.3):
-            found[self.rng.integers(len(found))] = self.pick((*I32, I16[0] - 1, I16[1] + 1))
-        elif self.chance(0.7):
-            found = np.clip(found, *I16)
-        return np.clip(found, *I32)
-
-    def flips(self, count: int) -> np.ndarray | None:
-        """No flips, some, or all."""
-        kind = self.pick(("none", "some", "all"))
-        some = self.rng.random(count) < 0.5
-        return {"none": None, "some": some, "all": np.ones(count, bool)}[kind]
-
-    def windows(self, size: tuple[int, int], limit: int) -> tuple:
-        """(window, stride, pad) that fits into a map of ``size``; the window's sides are at most ``limit``."""
+    def windows(self, value: Value, limit: int) -> tuple:
+        """(window, stride, pad) that fits into a value; the window's sides are at most ``limit``."""
+        size, channels = value.shape[:2], value.shape[2]
         kind = self.pick(("plain", "plain", "stride", "uneven"))
-        window = tuple(int(self.rng.integers(1, min(limit, side + 1) + 1)) for side in size)
+        window = tuple(self.below(min(limit, side + 1)) for side in size)
+        whole = [pair for pair in itertools.product(range(1, 5), range(1, 9)) if math.prod(pair) * channels % 32 == 0]
+        if value.dtype != "bits" and whole and self.chance(0.4):  # rows of weights that end with a word
+            window = self.pick(whole)
         pad = (0, 0, 0, 0)
         if self.chance(0.6):
             pad = tuple(int(self.rng.integers(0, window[axis % 2])) for axis in range(4))
@@ -109,160 +109,287 @@ class Builder:
         stride = {"plain": (1, 1), "stride": (step, step), "uneven": self.pick(((1, 2), (2, 1), (3, 2)))}[kind]
         return window, stride, pad
 
+    def one_window(self, size: tuple[int, int]) -> tuple:
+        """(window, stride, pad) of which ``size`` holds a single position."""
+        pad = [0, 0, 0, 0]
+        if self.chance(0.3):
+            pad = [int(side) for side in self.rng.integers(0, 3, 4)]
+        step = self.below(3)
+        stride = (step, step) if self.chance(0.6) else (self.below(3), self.below(3))
+        window = []
+        for axis, side in enumerate(size):
+            slack = int(self.rng.integers(0, stride[axis]))
+            window.append(max(1, side + pad[axis] + pad[axis + 2] - slack))
+        if self.chance(0.5) and not any(pad):
+            stride = tuple(window) if self.chance(0.5) else tuple(side + 1 for side in window)
+        return tuple(window), stride, tuple(min(side, window[axis % 2] - 1) for axis, side in enumerate(pad))
+
     def pool_windows(self, size: tuple[int, int]) -> tuple:
         """(window, stride, pad) of a pool of one of the kinds that ``pool_kind`` tells apart."""
         kind = self.pick(ALL["pool"])
-        window = [int(self.rng.integers(1, min(3, side + 1) + 1)) for side in size]
+        window = [self.below(min(3, side + 1)) for side in size]
         pad = [0, 0, 0, 0]
         if kind == "none":
             return (1, 1), (1, 1), tuple(pad)
         if kind == "padded":
             pad = [int(self.rng.integers(0, window[axis % 2])) for axis in range(4)]
-        stride = [int(self.rng.integers(1, 3)) for _ in size]
+        stride = [self.below(2) for _ in size]
         if kind in ("overlap", "disjoint"):
-            window[self.rng.integers(2)] = int(self.rng.integers(2, 4))
+            longer = int(size[1] > size[0])
+            window[longer] = min(1 + self.below(2), max(2, size[longer]))
         if kind == "overlap":
             stride = [int(self.rng.integers(1, max(side, 2))) for side in window]
         if kind == "disjoint":
             stride = window
         if kind == "gaps":
-            stride = [side + int(self.rng.integers(1, 3)) for side in window]
+            stride = [side + self.below(2) for side in window]
         return tuple(window), tuple(stride), tuple(pad)
 
-    def conv(self, kernel: tuple[int, int] | None = None) -> bool:
-        """Append a conv node on the newest value of its dtype; False where the drawn windows do not fit."""
-        value = self.source("bits") or self.values[0]
-        own, stride, pad = self.windows(value.shape[:2], 4)
-        kernel = kernel or own
-        pad = tuple(min(side, kernel[axis % 2] - 1) for axis, side in enumerate(pad))
-        size = map_size(value.shape[:2], kernel, stride, pad)
-        pool, pool_stride, pool_pad = self.pool_windows(size)
-        out = map_size(size, pool, pool_stride, pool_pad)
-        filters = self.channels(self.most_filters)
-        macs = size[0] * size[1] * kernel[0] * kernel[1] * value.shape[2]
-        if min(*size, *out) < 1 or macs > MAX_MACS:
-            return False
-        filters = max(1, min(filters, MAX_MACS // macs))
-        border = self.pick((-1, 1)) if any(pad) else -1
-        geometry = Geometry((1, 1), stride, pad, border, pool, pool_stride, pool_pad)
-        weights = self.weights(filters, (*kernel, value.shape[2]))
-        node = conv_node(
-            f"conv_{'u8_bits' if value.dtype == 'u8' else 'bits'}", value.id, weights, geometry,
-            thresholds=self.thresholds(weights, value.dtype), flips=self.flips(filters),
-        )  # fmt: skip
-        self.add(node, (*out, filters))
-        return True
+    def geometry(self, op: str, value: Value, is_last: bool) -> Geometry | None:
+        """Windows of a node on a value, of which the last node's make one position; None where they do not fit."""
+        if op == "dense":
+            return Geometry()
+        size, geometry = value.shape[:2], Geometry()
+        if op != "pool":
+            is_whole = is_last and self.chance(0.45)
+            kernel, stride, pad = self.one_window(size) if is_whole else self.windows(value, 4)
+            border = self.pick({"bits": (-1, 1, 0), "u8": (-1, 1)}.get(value.dtype, (-1,))) if any(pad) else -1
+            geometry = Geometry(kernel, stride, pad, border)
+            size = map_size(size, kernel, stride, pad)
+        if min(size) < 1 or max(geometry.kernel) > 30:
+            return None
+        is_whole = is_last and size != (1, 1) or is_last and self.chance(0.5)
+        pool, stride, pad = self.one_window(size) if is_whole else self.pool_windows(size)
+        out = map_size(size, pool, stride, pad)
+        if min(out) < 1 or (is_last and out != (1, 1)):
+            return None
+        return replace(geometry, pool=pool, pool_stride=stride, pool_pad=pad, pool_sum=self.chance(0.4))
 
-    def pool(self) -> bool:
-        """Append a ``pool_or`` node; False where the drawn window does not fit."""
+    def part(self, op: str, value: Value, geometry: Geometry, filters: int | None = None) -> Node | None:
+        """A node up to its ending; None where it would be too much work."""
+        height, width, channels = value.shape
+        size = (1, 1) if op == "dense" else (height, width)
+        if op in ("conv", "depthwise"):
+            size = map_size(size, geometry.kernel, geometry.stride, geometry.pad)
+        kernel = {"dense": (height, width), "pool": (1, 1)}.get(op, geometry.kernel)
+        taps = math.prod(kernel) * (channels if op in ("conv", "dense") else 1)
+        step = channels if op in ("depthwise", "pool") else 1
+        most = min(MAX_MACS // (math.prod(size) * taps), max(self.most_filters, 4 * step)) // step
+        if most < 1:
+            return None
+        if filters is None:
+            filters = step * min(most, self.pick((1, 1, 2, 3, 4, 4))) if step > 1 else self.channels(most)
+        if filters % step or filters > step * most:
+            return None
+        node = Node(op, (value.id,), geometry, "i32", filters=filters)
+        if op != "pool":
+            shape = (filters, *kernel, 1 if op == "depthwise" else channels)
+            node = replace(node, weights=self.weights(shape, self.chance(0.45)))
+        if acc_bound(node, value) > ops.MAX_SUM and op != "pool":
+            node = replace(node, weights=self.weights(node.weights.shape, is_int8=False))
+        return node if acc_bound(node, value) <= ops.MAX_SUM else None
+
+    # --- endings ---
+
+    def bits(self, node: Node, sums: np.ndarray, bound: int, levels: int) -> Node:
+        """An ending of bits: thresholds at sums that occur, never or always reached, at the ends of their range."""
+        count = levels * node.filters
+        occurs = sums[self.rng.integers(0, len(sums), count), np.arange(count) % node.filters]
+        near = occurs + self.rng.integers(-1, 2, count)
+        edges = self.rng.choice(np.array([-bound, 1 - bound, bound, bound + 1, *I16, 0]), count)
+        found = np.choose(self.rng.choice([0, 0, 1, 1, 2], count), (occurs, near, edges))
+        if self.chance(0.3):
+            found[self.rng.integers(count)] = self.pick((*I32, I16[0] - 1, I16[1] + 1))
+        elif self.chance(0.7):
+            found = np.clip(found, *I16)
+        exclusive = levels > 1 and self.chance(0.5)
+        channels = node.filters if exclusive else count
+        kind = self.pick(("none", "some", "all"))
+        flips = {"none": None, "some": self.rng.random(channels) < 0.5, "all": np.ones(channels, bool)}[kind]
+        return replace(node, thresholds=found, levels=levels, exclusive=exclusive, flips=flips)
+
+    def integers(self, node: Node, sums: np.ndarray, bound: int, addend: int) -> Node:
+        """An ending of integers, of which some are clamped; ``addend`` is the largest that the second input adds."""
+        room, gains = I32[1] - addend, None
+        if self.chance(0.5):
+            limit = min(1 << 15, room // bound, self.pick((2, 100, 1 << 15)))
+            gains = np.minimum(self.rng.integers(-limit, limit + 1, node.filters), I16[1])
+        scaled = sums * (1 if gains is None else gains)
+        most = ops.DTYPE[node.output].largest * self.pick((0.2, 1, 4))
+        shift = max(0, round(math.log2(max(1, int(np.abs(scaled).max())) / most)))
+        shift = min(31, self.pick((0, shift, shift, shift + 1, shift + self.below(4))))
+        spread = int(min(most, 1 << 20)) << min(shift, 10)
+        offsets = self.rng.integers(-spread, spread + 1, node.filters)
+        offsets -= np.median(scaled, axis=0).astype(np.int64) * self.rng.integers(0, 2, node.filters)
+        if self.chance(0.5):
+            offsets = np.clip(offsets, *I16)
+        limits = room - bound * np.abs(1 if gains is None else gains.astype(np.int64)) * np.ones(node.filters, int)
+        if self.chance(0.1):
+            offsets = limits * self.rng.choice(np.array([-1, 1]), node.filters)
+        return replace(node, offsets=np.clip(offsets, -limits, limits), gains=gains, shift=shift)
+
+    def second(self, shape: Shape, output: str) -> Value | None:
+        """A second input for an output of ``shape``: a value that there is, or a node of its own; None without one."""
+        height, width, filters = shape
+        fit = [
+            value
+            for value in self.values[1:]
+            if value.dtype in ops.SECOND_DTYPES and value.shape[:2] == (height, width) and value.shape[2] <= filters
+        ]
+        if fit and self.chance(0.6):
+            return self.pick(fit)
+        is_same = output in ops.SECOND_DTYPES and self.chance(0.5)
+        return self.shortcut(shape, output if is_same else self.pick(ops.SECOND_DTYPES))
+
+    def shortcut(self, shape: Shape, output: str) -> Value | None:
+        """A node that makes a map of the size of ``shape`` with as many channels or fewer; None where it cannot be."""
         value = self.source()
-        window, stride, pad = self.pool_windows(value.shape[:2])
-        out = map_size(value.shape[:2], window, stride, pad)
-        if min(out) < 1:
+        stride = tuple(max(1, side // wanted) for side, wanted in zip(value.shape, shape[:2], strict=False))
+        window = tuple(value.shape[axis] - (shape[axis] - 1) * stride[axis] for axis in range(2))
+        if min(window) < 1 or max(window) > 30:
+            return None
+        times = shape[2] // value.shape[2]
+        if times and (shape[2] % value.shape[2] == 0 or self.chance(0.5)):
+            geometry = Geometry(pool=window, pool_stride=stride, pool_sum=self.chance(0.7))
+            part = self.part("pool", value, geometry, value.shape[2] * (times if self.chance(0.7) else 1))
+        else:
+            filters = shape[2] if self.chance(0.6) else self.below(shape[2])
+            part = self.part("conv", value, Geometry(window, stride), filters)
+        if part is not None:
+            self.end(part, value, output, None)
+        return None if part is None else self.values[-1]
+
+    def end(self, part: Node, value: Value, output: str, second: Value | None, levels: int | None = None) -> None:
+        """Give a node its ending and append it; ``levels`` are drawn where they are not given."""
+        naive = naive_node(part, value)
+        pooled = oracle.pooled_map(naive, self.maps[value.id], value.shape[2])
+        sums, bound = np.array(pooled).reshape(-1, part.filters), acc_bound(part, value)
+        node = replace(part, output=output, inputs=(value.id,) if second is None else (value.id, second.id))
+        if is_or(node, value):
+            node = replace(node, filters=value.shape[2])
+        elif output == "bits":
+            node = self.bits(node, sums, bound, levels or self.pick((1, 2, 3)))
+        else:
+            node = self.integers(node, sums, bound, 0 if second is None else ops.DTYPE[second.dtype].largest)
+        naive = naive_node(node, value)
+        if naive.filters != part.filters:
+            pooled = [[pixel[: naive.filters] for pixel in row] for row in pooled]
+        self.maps.append(oracle.ended_map(naive, pooled, None if second is None else self.maps[second.id]))
+        self.nodes.append(node)
+        self.values.append(Value(len(self.values), output_shape(node, value), output))
+
+    def node(self, op: str, is_last: bool = False) -> bool:
+        """Append a node; False where what was drawn does not fit."""
+        value = self.source()
+        geometry = self.geometry(op, value, is_last)
+        part = None if geometry is None else self.part(op, value, geometry)
+        if part is None:
             return False
-        self.add(pool_node(value.id, window, stride, pad), (*out, value.shape[2]))
+        output, second = self.pick(ops.SCORE_DTYPES if is_last else HIDDEN), None
+        if output != "bits" and self.chance(0.5):
+            second = self.second(output_shape(part, value), output)
+        self.end(part, value, output, second)
         return True
 
-    def dense(self) -> bool:
-        """Append a hidden dense node; False where it would be too large."""
-        value = self.source("bits") or self.values[0]
-        units = min(self.channels(), MAX_MACS // int(np.prod(value.shape)))
-        if units < 1:
+    def hits(self) -> bool:
+        """Append a convolution for the fast kernels; False where what was drawn does not fit."""
+        value = self.source()
+        geometry = self.geometry("conv", value, is_last=False)
+        if geometry is None or value.dtype not in ("bits", "u8"):
             return False
-        weights = self.weights(units, value.shape)
-        op = "dense_u8_bits" if value.dtype == "u8" else "dense_bits"
-        node = dense_node(
-            op, value.id, weights,
-            thresholds=self.thresholds(weights, value.dtype), flips=self.flips(units),
-        )  # fmt: skip
-        self.add(node, (1, 1, units))
+        geometry = replace(geometry, border=geometry.border or 1, pool_sum=False)
+        part = self.part("conv", value, geometry)
+        if part is None:
+            return False
+        self.end(replace(part, weights=self.weights(part.weights.shape, is_int8=False)), value, "bits", None, 1)
         return True
 
-    def scores(self) -> None:
-        """Append the last node."""
-        value = self.source("bits") or self.values[0]
-        classes = int(self.rng.integers(1, 13))
-        weights = self.weights(classes, value.shape)
-        limit = self.pick((1, 100, I16[1], I16[1] + 2, 10**6, (1 << 30) - 1))
-        offsets = self.rng.integers(-limit, limit + 1, classes)
-        op = "dense_u8_scores" if value.dtype == "u8" else "dense_scores"
-        self.add(dense_node(op, value.id, weights, offsets=offsets), (1, 1, classes))
-
-    def start(self, dtype: str, kind: str) -> tuple[int, int] | None:
-        """Make the input; returns the first kernel where the input was made for one."""
-        kernel = None
-        height, width = (int(side) for side in self.rng.integers(1, 12, 2))
-        if self.chance(0.15):
-            height, width = 1, int(self.rng.integers(1, 24))
-        channels = self.pick((1, 1, 2, 3, 4, 5)) if dtype == "u8" else self.channels()
-        if dtype == "u8" and self.chance(0.4):
-            kernel, channels = self.pick(FULL_U8)
-            height, width = height + kernel[0] - 1, width + kernel[1] - 1
-            if kind != "conv":
-                height, width, kernel = 2 * height, 4, None
-        self.values.append(Value(0, (height, width, channels), dtype))
-        return kernel
+    def try_node(self, op: str, is_last: bool = False) -> bool:
+        """The same, where several draws may be needed."""
+        if op == "conv" and not is_last and self.chance(0.5) and any(self.hits() for _ in range(TRIES)):
+            return True
+        return any(self.node(op, is_last) for _ in range(TRIES))
 
 
+def naive_node(node: Node, value: Value) -> oracle.Node:
+    """A node that reads ``value`` as the oracle knows it; what its ending does not have yet is left out."""
+    g = node.geometry
+    border = {"bits": g.border, "u8": 255 if g.border == 1 else 0}.get(value.dtype, 0)
+    constants = node.thresholds if node.offsets is None else node.offsets
+    is_bits, outputs = node.output == "bits", output_shape(node, value)[2]
+    return oracle.Node(
+        node.op, value.id, node.second or 0, value.dtype, node.output, node.filters,
+        value.shape[:2] if node.op == "dense" else g.kernel, g.stride, g.pad, g.pool, g.pool_stride, g.pool_pad,
+        border, g.pool_sum, node.levels if is_bits else 0, node.exclusive, node.shift,
+        [] if node.weights is None else node.weights.reshape(node.filters, -1).tolist(),
+        [0] * node.filters if constants is None else constants.tolist(),
+        [1] * node.filters if node.gains is None else node.gains.tolist(),
+        [0] * outputs if node.flips is None else node.flips.astype(int).tolist(),
+    )  # fmt: skip
+
+
+@functools.cache
 def random_network(seed: int) -> Network:
     """The network of ``seed``, small enough for the oracle."""
     build = Builder(seed)
-    dtype = build.pick(("u8", "bits"))
-    kind = build.pick(("conv", "conv", "conv", "dense", "scores", "scores" if dtype == "u8" else "pool"))
-    kernel = build.start(dtype, kind)
-    if kind == "conv":
-        while not build.conv(kernel):
-            pass
-    if kind == "pool":
-        while not build.pool():
-            pass
-    if kind == "dense":
-        build.dense()
-        kind = build.pick(("dense", "scores"))
-    if kind in ("conv", "pool"):
-        for _ in range(int(build.rng.integers(0, 4))):
-            build.pick((build.conv, build.conv, build.pool))()
-    if kind != "scores" and build.chance(0.4):
-        build.dense()
-    build.scores()
+    dtype = build.pick((*ops.INPUT_DTYPES, "bits", "u8"))
+    height, width = (int(side) for side in build.rng.integers(1, 12, 2))
+    if build.chance(0.15):
+        height, width = 1, build.below(24)
+    channels = build.channels(70) if dtype == "bits" else build.pick((1, 1, 2, 3, 4, 5, 8, 16))
+    build.start(Value(0, (height, width, channels), dtype), seed)
+    for _ in range(int(build.rng.integers(0, 5))):
+        build.try_node(build.pick(OPERATORS))
+    while not build.try_node(build.pick(ops.BY_NAME), is_last=True):
+        pass
     labels = [f"label {k}" for k in range(build.values[-1].shape[2])] if build.chance(0.3) else []
     return Network(build.values[0], build.nodes, labels)
 
 
+@functools.cache
 def shrinking_network(seed: int) -> Network:
-    """A network whose convolutions make fewer bits than they read, so that an output can lie over its input."""
+    """A network whose nodes make fewer bytes than they read, so that an output can lie over an input."""
     build = Builder([seed, 2], most_filters=16)
-    height, width = (int(side) for side in build.rng.integers(2, 14, 2))
+    height, width = (int(side) for side in build.rng.integers(2, 10, 2))
     shape = (height, width, build.pick((16, 24, 32, 40, 64)))
-    build.values.append(Value(0, shape, "bits"))
-    build.add(pool_node(0, (1, 1), (1, 1)), shape)
-    while not build.conv():
+    build.start(Value(0, shape, "bits"), seed)
+    build.end(build.part("pool", build.values[0], Geometry(), shape[2]), build.values[0], build.pick(HIDDEN), None)
+    for _ in range(3):
+        build.try_node(build.pick(("conv", "conv", "depthwise", "pool")))
+    while not build.try_node(build.pick(("dense", "conv", "pool")), is_last=True):
         pass
-    build.pick((build.conv, build.pool))()
-    build.scores()
     return Network(build.values[0], build.nodes)
 
 
-def random_inputs(network: Network, seed: int) -> list[bytes]:
-    """Inputs as the device gets them: all low, all high, random, sparse."""
+def images(value: Value, seed: int) -> list[np.ndarray]:
+    """Elements (h, w, c) for an input: all least, all largest, random, sparse."""
     rng = np.random.default_rng([seed, 1])
-    shape = network.input.shape
-    random = rng.integers(0, 256, shape, np.uint8)
-    sparse = np.where(rng.random(shape) < 0.1, random, 0)
-    images = [np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), random, sparse.astype(np.uint8)]
-    return [input_bytes(network, image) for image in images]
+    dtype = ops.DTYPE[value.dtype]
+    if value.dtype == "bits":
+        random, rest = rng.choice(np.array([-1, 1]), value.shape), -1
+    else:
+        random, rest = rng.integers(dtype.least, dtype.most + 1, value.shape), 0
+    if value.dtype == "i16":
+        random //= rng.choice([1, 16, 256])
+    sparse = np.where(rng.random(value.shape) < 0.1, random, rest)
+    return [np.full(value.shape, dtype.least), np.full(value.shape, dtype.most), random, sparse]
 
 
-def input_bytes(network: Network, image: np.ndarray) -> bytes:
-    """An image (h, w, c) uint8 as input bytes; for a ``bits`` input values from 128 are +1."""
-    if network.input.dtype == "u8":
-        return image.tobytes()
-    return pack_maps(image[None] >= 128)[0].tobytes()
+def random_inputs(network: Network, seed: int) -> list[bytes]:
+    """Inputs as the device gets them."""
+    return [input_bytes(network.input, image) for image in images(network.input, seed)]
+
+
+def input_bytes(value: Value, image: np.ndarray) -> bytes:
+    """Elements (h, w, c) of a value as the device gets them."""
+    if value.dtype == "bits":
+        return pack_maps(image[None] > 0)[0].tobytes()
+    return image.astype({"u8": "u1", "i8": "i1", "i16": "<i2"}[value.dtype]).tobytes()
 
 
 def random_fit(network: Network, seed: int) -> Fit:
     """The fit of the random network of ``seed``: those of the exporter, the plain kernels alone, half of the way."""
-    kinds = (*FITS, "plain", "half")
+    kinds = (*FITS, "fast", "plain", "half")
     kind = kinds[seed % len(kinds)]
     if kind == "plain":
         return Limit(scratch=0)
@@ -272,25 +399,28 @@ def random_fit(network: Network, seed: int) -> Fit:
 
 
 def tight_plan(network: Network, has_most: bool) -> Plan:
-    """Each output as far over its input as the SPEC allows, with the most scratch that a node can use or the least.
+    """Each output as far over an input as the SPEC allows, with the most scratch that a node can use or the least.
 
     The exporter lets them overlap only where this makes the arena smaller, which is seldom.
     """
     spans: list[list[int]] = []  # start and end of what lies over each other
     places: list[tuple[int, int]] = []  # of each output: which of them, and where in it
-    for node, value in zip(network.nodes, network.values[1:], strict=True):
-        gap = rows_between(network, node)
-        if gap is None:
+    for index, (node, value) in enumerate(zip(network.nodes, network.values[1:], strict=True)):
+        gaps = {read: rows_between(network, index, read) for read in node.inputs if read}
+        over = [read for read, gap in gaps.items() if gap is not None]
+        if over:
+            read = over[-1 if has_most else 0]
+            span, start = places[read - 1]
+            places.append((span, start - gaps[read]))
+        else:
+            span = len(spans)
             spans.append([0, 0])
-        span, start = (len(spans) - 1, 0) if gap is None else places[node.inputs[0] - 1]
-        places.append((span, start - (gap or 0)))
+            places.append((span, 0))
         end = places[-1][1] + -(-value_bytes(value) // 4) * 4
         spans[span] = [min(spans[span][0], places[-1][1]), max(spans[span][1], end)]
     ends = list(itertools.accumulate(end - start for start, end in spans))
     outputs = tuple(ends[span] - spans[span][1] + place for span, place in places)
-    sources = [network.values[node.inputs[0]] for node in network.nodes]
-    pairs = zip(network.nodes, sources, strict=True)
-    found = [choices(node.spec, source, node.geometry, node.filters) for node, source in pairs]
+    found = [choices(node, network.values[node.inputs[0]]) for node in network.nodes]
     scratch = [sizes[-1 if has_most else 0].scratch for sizes in found]
     return Plan(outputs, tuple((ends[-1], size) for size in scratch), ends[-1] + max(scratch))
 
@@ -299,45 +429,82 @@ def tight_plan(network: Network, has_most: bool) -> Plan:
 
 ALL = {
     "reads": ("input", "value"),
-    "border": ("none", "minus", "plus"),
+    "input": ops.INPUT_DTYPES,
+    "weights": ("bits", "int8"),
+    "border": ("none", "minus", "plus", "nocount"),
     "row": ("full", "word", "gap"),  # no unused bits; the last word has some; every pixel has some
-    "out": ("full", "gap"),
-    "flip": ("none", "some", "all"),
     "stride": ("one", "more", "uneven"),
     "pool": ("none", "disjoint", "overlap", "padded", "gaps"),
-    "params": ("i16", "i32"),
+    "join": ("largest", "sum"),
+    "times": ("one", "more"),  # filters a channel
+    "output": tuple(ops.DTYPE),
+    "levels": ("one", "more", "exclusive"),
+    "out": ("full", "gap"),
+    "flip": ("none", "some", "all"),
+    "params": ("i16", "i32", "none"),
+    "gains": ("no", "yes"),
+    "shift": ("no", "yes"),
+    "second": ("none", "same", "fewer"),  # as many channels as the output, or fewer
+    "place": ("hidden", "last"),
     "kernel": ("plain", "lanes", "bytes"),
 }
+ENDING = ("output", "levels", "out", "flip", "params", "gains", "shift", "second", "place")
 HAS = {
-    "conv": ("reads", "border", "row", "out", "flip", "stride", "pool", "params", "kernel"),
-    "dense": ("reads", "row", "out", "flip", "params"),
-    "pool": ("reads", "row", "pool"),
+    "conv": ("reads", "input", "weights", "border", "row", "stride", "pool", "join", *ENDING, "kernel"),
+    "depthwise": ("reads", "input", "weights", "border", "row", "stride", "pool", "join", "times", *ENDING),
+    "dense": ("reads", "input", "weights", "row", *ENDING),
+    "pool": ("reads", "input", "row", "pool", "join", "times", *ENDING),
 }
+INTEGERS = ("u8", "i8", "i16", "i32")
+# What an attribute's value asks of others; "pool" is of the pool operator only.
+NEEDS = {
+    ("border", "minus"): {"input": ("bits", "u8")},
+    ("border", "plus"): {"input": ("bits", "u8")},
+    ("border", "nocount"): {"input": ("bits", "i8", "i16")},
+    ("row", "gap"): {"input": ("bits",), "weights": ("bits",)},
+    **{(name, value): {"output": ("bits",)} for name in ("levels", "out", "flip") for value in ALL[name]},
+    **{(name, value): {"output": INTEGERS} for name in ("gains", "shift", "second") for value in ALL[name]},
+    ("place", "hidden"): {"output": ("bits", "u8", "i8", "i16")},
+    ("place", "last"): {"output": ops.SCORE_DTYPES},
+    ("kernel", "lanes"): {
+        "input": ("bits",), "weights": ("bits",), "border": ("none", "minus", "plus"), "output": ("bits",),
+        "levels": ("one",), "join": ("largest",),
+    },
+    ("kernel", "bytes"): {
+        "input": ("u8",), "weights": ("bits",), "output": ("bits",), "levels": ("one",), "join": ("largest",),
+    },
+    ("params", "none"): {
+        "input": ("bits",), "output": ("bits",), "join": ("largest",), "times": ("one",), "levels": ("one",),
+        "flip": ("none",),
+    },
+}  # fmt: skip
 
 
-def possible(op: ops.Op) -> dict[str, tuple[str, ...]]:
+def possible(op: str) -> dict[str, tuple[str, ...]]:
     """The attributes of an operator with the values that they can take."""
-    found = {name: ALL[name] for name in HAS[op.source]}
-    if op.input == "u8":
-        found["reads"], found["row"] = ("input",), ("full", "word")
-    if op.source == "conv":
-        found["kernel"] = ("plain", "bytes" if op.input == "u8" else "lanes")
-    if op.output == "i32":
-        del found["out"], found["flip"]
-    if op.source == "pool":
+    found = {name: ALL[name] for name in HAS[op]}
+    if op == "pool":
         found["row"] = ("full", "gap")
-        found["pool"] = tuple(kind for kind in ALL["pool"] if kind != "none")
+    else:
+        found["params"] = ("i16", "i32")
     return found
 
 
+def agree(left: tuple[str, str], right: tuple[str, str]) -> bool:
+    """Whether a node can have both of two attribute values."""
+    asked: dict[str, set[str]] = {}
+    for name, value in (left, right):
+        for key, values in (NEEDS.get((name, value), {}) | {name: (value,)}).items():
+            asked[key] = asked.get(key, set(values)) & set(values)
+    return all(asked.values())
+
+
 def row_kind(node: Node, value: Value) -> str:
-    """Where a row of a node's weights (``pool_or``: a pixel of its map) has bits that belong to no tap."""
+    """Where a row of a node's weights (of a pool: a pixel of its input) has bits that belong to no tap."""
     channels = value.shape[2]
-    if value.dtype == "bits" and pixel_stride(channels) != channels:
+    if value.dtype == "bits" and not node.has_int8 and pixel_stride(channels) != channels:
         return "gap"
-    if node.spec.source == "pool":
-        return "full"
-    return "word" if filter_taps(node.spec, value, node.geometry) % 32 else "full"
+    return "word" if node.op != "pool" and row_bits(node, value) % 32 else "full"
 
 
 def pool_kind(geometry: Geometry) -> str:
@@ -358,6 +525,30 @@ def stride_kind(stride: tuple[int, int]) -> str:
     return "one" if stride == (1, 1) else "more"
 
 
+def border_kind(geometry: Geometry, dtype: str) -> str:
+    """What padding holds."""
+    if not any(geometry.pad):
+        return "none"
+    return "nocount" if dtype in ("i8", "i16") else {-1: "minus", 1: "plus", 0: "nocount"}[geometry.border]
+
+
+def ending_facts(network: Network, index: int) -> dict[str, str]:
+    """The attributes of the ending of node ``index``."""
+    node, value = network.nodes[index], network.values[index + 1]
+    found = {"output": node.output, "place": "last" if index == len(network.nodes) - 1 else "hidden"}
+    params = node.thresholds if node.offsets is None else node.offsets
+    found["params"] = "none"
+    if params is not None:
+        found["params"] = "i16" if I16[0] <= params.min() and params.max() <= I16[1] else "i32"
+    if node.output == "bits":
+        found["levels"] = "exclusive" if node.exclusive else "one" if node.levels == 1 else "more"
+        found["out"] = "full" if pixel_stride(value.shape[2]) == value.shape[2] else "gap"
+        return found | {"flip": "none" if node.flips is None else "all" if node.flips.all() else "some"}
+    found |= {"gains": "no" if node.gains is None else "yes", "shift": "yes" if node.shift else "no"}
+    second = None if node.second is None else network.values[node.second].shape[2]
+    return found | {"second": "none" if second is None else "same" if second == value.shape[2] else "fewer"}
+
+
 def facts(network: Network, plan: Plan, index: int) -> dict[str, str]:
     """The attributes of node ``index`` that its operator has, where ``plan`` gives it its scratch."""
     node = network.nodes[index]
@@ -365,18 +556,17 @@ def facts(network: Network, plan: Plan, index: int) -> dict[str, str]:
     geometry = node.geometry
     found = {
         "reads": "value" if node.inputs[0] else "input",
+        "input": value.dtype,
+        "weights": "int8" if node.has_int8 else "bits",
+        "border": border_kind(geometry, value.dtype),
         "row": row_kind(node, value),
-        "pool": pool_kind(geometry),
         "stride": stride_kind(geometry.stride),
-        "border": {-1: "minus", 1: "plus"}[geometry.border] if any(geometry.pad) else "none",
-        "out": "full" if pixel_stride(node.filters) == node.filters else "gap",
-        "flip": "none" if node.flips is None else "all" if node.flips.all() else "some",
+        "pool": pool_kind(geometry),
+        "join": "sum" if geometry.pool_sum else "largest",
+        "times": "one" if node.filters == value.shape[2] else "more",
         "kernel": kernel_name(node, value, plan.scratch[index][1]),
-    }
-    params = node.thresholds if node.offsets is None else node.offsets
-    if params is not None:
-        found["params"] = "i16" if I16[0] <= params.min() and params.max() <= I16[1] else "i32"
-    return {name: found[name] for name in possible(node.spec)}
+    } | ending_facts(network, index)
+    return {name: value for name, value in found.items() if name in HAS[node.op]}
 
 
 class Coverage:
@@ -389,34 +579,36 @@ class Coverage:
     def add(self, network: Network, plan: Plan) -> None:
         """Count the nodes of a network that is laid out like this."""
         for index, node in enumerate(network.nodes):
-            found = facts(network, plan, index)
-            self.singles.update((node.op, *item) for item in found.items())
-            self.pairs.update((node.op, *pair) for pair in itertools.combinations(found.items(), 2))
+            found = [item for item in facts(network, plan, index).items() if item[1] in possible(node.op)[item[0]]]
+            found.sort(key=lambda item: HAS[node.op].index(item[0]))
+            self.singles.update((node.op, *item) for item in found)
+            self.pairs.update((node.op, *pair) for pair in itertools.combinations(found, 2))
 
     def missing(self) -> list[tuple]:
         """Every pair that is possible and did not occur."""
-        return [pair for op in ops.OPS for pair in _pairs(op) if not self.pairs[pair]]
+        return [pair for op in ops.BY_NAME for pair in _pairs(op) if not self.pairs[pair]]
 
     def table(self) -> str:
         """Rows: attribute values; columns: operators; a cell: nodes, and the rarest pair they are part of."""
-        lines = [f"{'':17}" + "".join(f"{op.name:>16}" for op in ops.OPS)]
+        lines = [f"{'':17}" + "".join(f"{op:>11}" for op in ops.BY_NAME)]
         for name, value in ((name, value) for name, values in ALL.items() for value in values):
-            cells = "".join(f"{self._cell(op, name, value):>16}" for op in ops.OPS)
+            cells = "".join(f"{self._cell(op, name, value):>11}" for op in ops.BY_NAME)
             lines.append(f"{name + ' ' + value:17}" + cells)
         lines.append("nodes/times of its rarest pair with any other attribute; - is not possible")
         return "\n".join(lines)
 
-    def _cell(self, op: ops.Op, name: str, value: str) -> str:
+    def _cell(self, op: str, name: str, value: str) -> str:
         if value not in possible(op).get(name, ()):
             return "-"
         mine = [self.pairs[pair] for pair in _pairs(op) if (name, value) in pair]
-        return f"{self.singles[(op.name, name, value)]}/{min(mine)}"
+        return f"{self.singles[(op, name, value)]}/{min(mine)}"
 
 
-def _pairs(op: ops.Op) -> Iterator[tuple]:
+def _pairs(op: str) -> Iterator[tuple]:
     for (a, a_values), (b, b_values) in itertools.combinations(possible(op).items(), 2):
-        for left, right in itertools.product(a_values, b_values):
-            yield op.name, (a, left), (b, right)
+        for pair in itertools.product(((a, value) for value in a_values), ((b, value) for value in b_values)):
+            if agree(*pair):
+                yield op, *pair
 
 
 def coverage(seeds: Iterable[int] = SEEDS) -> Coverage:

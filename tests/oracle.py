@@ -57,13 +57,21 @@ class Model:
     file_crc: int
 
 
+def crc_step(crc: int) -> int:
+    """The CRC after the eight bits of its low byte."""
+    for _ in range(8):
+        crc = (crc >> 1) ^ (0xEDB88320 if crc & 1 else 0)
+    return crc
+
+
+CRC_STEPS = [crc_step(byte) for byte in range(256)]
+
+
 def crc32(data: bytes) -> int:
-    """zlib's CRC-32, bit by bit."""
+    """zlib's CRC-32."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0xEDB88320 if crc & 1 else 0)
+        crc = (crc >> 8) ^ CRC_STEPS[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
 
 
@@ -335,26 +343,35 @@ def integers_of(node: Node, v: list, second: list) -> list:
     return found
 
 
-def run_node(node: Node, model: Model, values: list) -> bytes:
-    """A node's output bytes; ``values[k]`` are the bytes of value k."""
-    shape = model.shapes[node.input]
-    pixels = unpack(values[node.input], shape, node.input_dtype)
-    rows, columns = map_size(node, shape)
-    sums = [[sums_at(node, pixels, y, x, shape[2]) for x in range(columns)] for y in range(rows)]
-    seconds = None
-    if node.second:
-        seconds = unpack(values[node.second], model.shapes[node.second], model.dtypes[node.second])
+def pooled_map(node: Node, pixels: list, channels: int) -> list:
+    """``[y][x][f]``: what the ending of a node gets for its input ``pixels[y][x][c]``."""
+    rows, columns = map_size(node, (len(pixels), len(pixels[0])))
+    sums = [[sums_at(node, pixels, y, x, channels) for x in range(columns)] for y in range(rows)]
     height, width = pooled_size(node, (rows, columns))
+    return [[pooled_at(node, sums, y, x) for x in range(width)] for y in range(height)]
+
+
+def ended_map(node: Node, pooled: list, second: list | None) -> list:
+    """``[y][x][c]``: the output; ``second`` is the value of the second input or None."""
     out = []
-    for y in range(height):
+    for y, row in enumerate(pooled):
         out.append([])
-        for x in range(width):
-            v = pooled_at(node, sums, y, x)
+        for x, v in enumerate(row):
             if node.output_dtype == "bits":
                 out[y].append(bits_of(node, v))
             else:
-                out[y].append(integers_of(node, v, seconds[y][x] if seconds else []))
-    return pack(out, node.output_dtype)
+                out[y].append(integers_of(node, v, second[y][x] if second else []))
+    return out
+
+
+def run_node(node: Node, model: Model, values: list) -> bytes:
+    """A node's output bytes; ``values[k]`` are the bytes of value k."""
+
+    def value(k):
+        return unpack(values[k], model.shapes[k], model.dtypes[k])
+
+    pooled = pooled_map(node, value(node.input), model.shapes[node.input][2])
+    return pack(ended_map(node, pooled, value(node.second) if node.second else None), node.output_dtype)
 
 
 def trace(model: Model, data: bytes) -> list:

@@ -1,12 +1,12 @@
 """Test vectors: a model, inputs and what the oracle says about them; as readable text and as a binary file.
 
-Text, one file a case (``tests/golden/*.txt``); hex may break over indented lines:
+Text, one file a case (``tests/golden/1.0/*.txt``); hex may break over indented lines:
 
     # what the case covers
     model HEX
     input HEX
-    node 0 conv_bits HEX                  a node's output bytes ...
-    node 1 conv_bits crc 01234567 of 260  ... or, where long, their CRC-32 and length
+    node 0 conv HEX                  a node's output bytes ...
+    node 1 conv crc 01234567 of 260  ... or, where long, their CRC-32 and length
     scores 1 -2 3
     prediction 2
     margin 5
@@ -72,10 +72,10 @@ def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed:
     runs = []
     for data in inputs:
         outputs = oracle.trace(model, data)
-        scores = oracle.scores_of(outputs[-1])
+        scores = oracle.scores_of(model, outputs[-1])
         shown = [show(output) for output in outputs]
         runs.append(Run(data, shown, scores, oracle.predict(scores), oracle.margin_of(scores)))
-    return Case(name, note, blob, [node.name for node in model.nodes], runs)
+    return Case(name, note, blob, [node.op for node in model.nodes], runs)
 
 
 def random_case(seed: int) -> Case:
