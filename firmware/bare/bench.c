@@ -89,7 +89,7 @@ BARE_HARNESS int main(void) {
         return failed("run", rc);
     }
     for (uint32_t i = 0; i < net.classes; i++) {
-        bare_print_word("score", (uint32_t)ebnn_scores(&net, bare_free)[i]);
+        bare_print_word("score", (uint32_t)ebnn_score(&net, bare_free, i));
     }
     job.trace = trace;
     bare_begin();

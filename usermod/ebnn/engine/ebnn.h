@@ -12,11 +12,13 @@
 //     uint32_t arena[...];                        // net.arena_size bytes, aligned to 4
 //     ebnn_job_t job = { .model = model, .arena = arena, .arena_size = sizeof(arena), .input = image };
 //     rc = ebnn_run(&net, &job);                  // 0, or a negative EBNN_E_...
-//     int digit = ebnn_argmax(&net, arena);       // or read ebnn_scores(&net, arena)[0 .. net.classes - 1]
+//     int digit = ebnn_argmax(&net, arena);       // or ebnn_score(&net, arena, 0 .. net.classes - 1)
 //
-// ebnn_open checks every control record once and decodes it into `nodes`. From then on only weights and
-// thresholds are read from the model, and they never form an address or a count: a model whose bytes change while
-// it is open gives wrong answers at worst.
+// ebnn_open checks every control record once and decodes it into `nodes`. From then on only weights, thresholds,
+// offsets, gains and flips are read from the model, and they never form an address or a count: a model whose bytes
+// change while it is open gives wrong answers at worst.
+//
+// In memory the numbers of i16 and i32 values, an input of i16 too, have the byte order of the machine.
 #ifndef EBNN_H
 #define EBNN_H
 
@@ -50,17 +52,19 @@ typedef struct {
 
 // A decoded node. Callers only provide the memory.
 typedef struct {
-    uint8_t source, input, flags;
-    uint8_t from; // the value that it reads
+    uint8_t op, flags;
+    uint8_t from, second; // the values that it reads; second 0: none
+    uint8_t input; // dtype of the first
     uint8_t kernel_index; // in the engine's table of kernels
     uint8_t word_pixels; // whether an input pixel is one or more whole words
+    uint8_t levels, shift; // thresholds a filter, of bits; of integers
     uint16_t filters;
     ebnn_window_t kernel, pool;
     ebnn_value_t output;
     uint16_t map_h, map_w; // before the pool
-    uint32_t row_words; // words of weights of a filter
+    uint32_t row_words; // words in a row of weights
     uint32_t taps; // weights of a filter
-    uint32_t weights, numbers, flips; // offsets in the model; flips 0: none
+    uint32_t weights, numbers, gains, flips; // offsets in the model; flips 0: none
     uint32_t out, scratch; // offsets in the arena
     uint32_t scratch_size;
 } ebnn_node_t;
@@ -132,8 +136,8 @@ void ebnn_picture_input(const ebnn_picture_t *picture, const void *frame, void *
 // Make row y of it, net->row_size bytes as ebnn_feed takes them.
 void ebnn_picture_row(const ebnn_picture_t *picture, const void *frame, uint32_t y, void *out);
 
-// The scores of the last run, net->classes of them.
-const int32_t *ebnn_scores(const ebnn_t *net, const void *arena);
+// A score of the last run; `index` is below net->classes.
+int32_t ebnn_score(const ebnn_t *net, const void *arena, uint32_t index);
 
 // Index of the largest score of the last run, the lowest among equals.
 int ebnn_argmax(const ebnn_t *net, const void *arena);

@@ -29,7 +29,7 @@ typedef struct {
 } bytes_t;
 
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node) {
-    if (node->source != EBNN_SOURCE_CONV || node->input != EBNN_DTYPE_U8 || node->taps > EBNN_BYTES_TAPS_MAX) {
+    if (node->input != EBNN_DTYPE_U8 || node->taps > EBNN_BYTES_TAPS_MAX) {
         return UINT32_MAX;
     }
     return EBNN_BYTES_GROUP_BYTES + EBNN_BYTES_SUM_BYTES * node->filters;

@@ -9,7 +9,35 @@
 // Keeps frames off the deepest path.
 #define EBNN_NOINLINE __attribute__((noinline))
 
-enum { EBNN_SOURCE_CONV, EBNN_SOURCE_DENSE, EBNN_SOURCE_POOL };
+enum {
+#define EBNN_OP(code, name) EBNN_OP_##name = code,
+    EBNN_OP_LIST(EBNN_OP)
+#undef EBNN_OP
+};
+
+// Flags that this build leaves out. Code that asks ebnn_has for one of them is dropped by the compiler.
+enum {
+    EBNN_FLAGS_OUT = 0
+#ifdef EBNN_WITHOUT_BORDER_NONE
+    | EBNN_FLAG_BORDER_NONE
+#endif
+#ifdef EBNN_WITHOUT_INT8_WEIGHTS
+    | EBNN_FLAG_INT8_WEIGHTS
+#endif
+#ifdef EBNN_WITHOUT_SUM
+    | EBNN_FLAG_SUM
+#endif
+#ifdef EBNN_WITHOUT_INTEGERS
+    | EBNN_FLAG_GAINS
+#endif
+#ifdef EBNN_WITHOUT_LEVELS
+    | EBNN_FLAG_EXCLUSIVE
+#endif
+};
+
+static inline int ebnn_has(const ebnn_node_t *node, int flag) {
+    return (node->flags & flag & ~EBNN_FLAGS_OUT) != 0;
+}
 
 // Bits that a pixel takes: channels rounded up to 1, 2, 4, 8, 16 or a multiple of 32.
 static inline uint32_t ebnn_pixel_stride(uint32_t channels) {
@@ -18,6 +46,16 @@ static inline uint32_t ebnn_pixel_stride(uint32_t channels) {
         stride *= 2;
     }
     return stride < 32 ? stride : (channels + 31) / 32 * 32;
+}
+
+static inline uint32_t ebnn_element_bits(uint32_t dtype) {
+    return dtype == EBNN_DTYPE_BITS ? 1 : dtype <= EBNN_DTYPE_I8 ? 8 : dtype == EBNN_DTYPE_I16 ? 16 : 32;
+}
+
+// Bits of a pixel of a value, whatever its dtype.
+static inline uint32_t ebnn_pixel_bits(const ebnn_value_t *value) {
+    uint32_t channels = value->channels;
+    return value->dtype == EBNN_DTYPE_BITS ? ebnn_pixel_stride(channels) : ebnn_element_bits(value->dtype) * channels;
 }
 
 // Value 0 is the input, value k the output of node k - 1.
@@ -44,6 +82,9 @@ static inline uint16_t ebnn_swap_half(uint16_t half) {
 
 // A half of a word that is read or written whole, too: without the attribute a compiler may swap the two.
 typedef uint16_t __attribute__((may_alias)) ebnn_half_t;
+
+// An element of an i16 value; only the input of the network may be misaligned.
+typedef int16_t __attribute__((may_alias, aligned(1))) ebnn_short_t;
 
 // Threshold or offset of a filter; `numbers` is aligned to 4.
 static inline int32_t ebnn_number(const ebnn_node_t *node, const uint8_t *numbers, uint32_t filter) {
@@ -72,8 +113,11 @@ typedef struct {
     const uint8_t *weights, *numbers;
     uint32_t pitch; // bits of a row of the input
     uint32_t in_stride, out_stride; // bits of a pixel
-    uint32_t rows, cols; // of the map before the pool, as far as windows reach
+    uint32_t rows, cols; // of the map before the pool, as far as windows reach; off the path of hits: of the output
+    uint32_t taps; // that count at the position of the patch
     uint32_t own[2]; // what the kernel keeps between the sums and the hits of a tile
+    const ebnn_value_t *second; // what is added to integers, or NULL; and its first element
+    const uint8_t *seconds;
     const ebnn_job_t *job;
 } ebnn_run_t;
 
@@ -83,12 +127,33 @@ typedef struct {
     int32_t first, last;
 } ebnn_cursor_t;
 
-// Kernels in the order of preference; the plain one serves every node with the scratch of docs/SPEC.md, section 5. They
-// are no table of pointers, because a native module cannot hold constant pointers.
-enum { EBNN_KERNEL_LANES, EBNN_KERNEL_BYTES, EBNN_KERNEL_PLAIN, EBNN_KERNEL_POOL };
+// Kernels of convolutions that make hits, in the order of preference; the plain one serves each with the scratch of
+// docs/SPEC.md, section 5. Pools of bits by OR, and all other nodes. They are no table of pointers, because a native
+// module cannot hold constant pointers.
+enum { EBNN_KERNEL_LANES, EBNN_KERNEL_BYTES, EBNN_KERNEL_PLAIN, EBNN_KERNEL_POOL, EBNN_KERNEL_VALUES };
+
+// Whether the node is a pool of bits by OR, which has no thresholds; docs/SPEC.md, section 2.3.
+static inline int ebnn_is_or(const ebnn_node_t *node) {
+    return node->op == EBNN_OP_POOL && node->input == EBNN_DTYPE_BITS && node->output.dtype == EBNN_DTYPE_BITS
+        && !ebnn_has(node, EBNN_FLAG_SUM);
+}
+
+// Whether each of its sums becomes a hit as it is made: a convolution with one threshold a filter, and no sums of a pool.
+static inline int ebnn_makes_hits(const ebnn_node_t *node) {
+    return node->op == EBNN_OP_CONV && node->output.dtype == EBNN_DTYPE_BITS && node->levels == 1
+        && !ebnn_has(node, EBNN_FLAG_SUM);
+}
 
 // The first kernel whose scratch fits into that of the node, or EBNN_E_ARENA.
-int ebnn_choose_kernel(const ebnn_node_t *node);
+int ebnn_choose_kernel(const ebnn_node_t *node, const ebnn_value_t *in);
+
+// Rows of the input under one row of the map (of the output, off the path of hits), and from there to the next one;
+// `above` lie above the input.
+typedef struct {
+    uint32_t count, step, above;
+} ebnn_rows_t;
+
+ebnn_rows_t ebnn_rows_under(const ebnn_node_t *node);
 
 // Bytes at the start of the scratch for the row of the map before the pool, 0 where there is none.
 uint32_t ebnn_row_bytes(const ebnn_node_t *node);
@@ -164,14 +229,46 @@ static inline void ebnn_origin_next(const ebnn_run_t *run, ebnn_origin_t *origin
     }
 }
 
-// All taps of the kernel -> a patch that lies as a filter does, aligned to 4.
-void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch);
+#define EBNN_BLOCK (16U) // filters whose sums are made at once, at most
+
+// acc = base + scale * raw, where a raw sum of bits counts the taps that do not agree.
+typedef struct {
+    int32_t base, scale;
+} ebnn_scale_t;
+
+// All taps of the kernel -> a patch that lies as a filter of bits does, aligned to 4; behind a patch of bits the mask of
+// those that count, where not all do. How many count.
+uint32_t ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch);
+
+// Raw sums of a block of filters over a patch.
+ebnn_scale_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums,
+    uint32_t count);
 
 // Hits of `count` filters, at most 32, from `filter` on, as bits.
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count);
 
-// Their sums with their offsets, as scores in the output.
-void ebnn_put_scores(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count);
+// What a filter costs a position, as EBNN_POLL_WORK counts.
+uint32_t ebnn_filter_work(const ebnn_node_t *node);
+
+// Hits of a block of filters, as bits; their thresholds begin at `number`.
+static inline uint32_t ebnn_hits(const ebnn_run_t *run, ebnn_scale_t scale, const int32_t *sums, uint32_t number,
+    uint32_t count) {
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t threshold = ebnn_number(run->node, run->numbers, number + i);
+        hits |= (uint32_t)(scale.base + scale.scale * sums[i] >= threshold) << i;
+    }
+    return hits;
+}
+
+// The output becomes all zeros up to the end of a row.
+void ebnn_open_row(ebnn_run_t *run, int32_t row);
+
+// The path of all nodes but those that make hits: rows of the output up to one. Not 0 where a poll has stopped it.
+int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until);
+
+// Elements of a value from a bit on, as numbers; `count` is 1 to EBNN_BLOCK.
+void ebnn_elements(const uint8_t *map, uint32_t dtype, uint32_t place, uint32_t count, int32_t *to);
 
 // The threshold of a filter whose sums lie within 16 bits and do not reach the largest number of those.
 static inline int32_t ebnn_threshold(const ebnn_run_t *run, uint32_t filter) {

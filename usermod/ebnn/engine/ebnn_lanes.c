@@ -38,7 +38,7 @@ static uint32_t fixed_bytes(const ebnn_node_t *node) {
 }
 
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node) {
-    if (node->source != EBNN_SOURCE_CONV || node->input != EBNN_DTYPE_BITS || node->taps > EBNN_LANES_TAPS_MAX) {
+    if (node->input != EBNN_DTYPE_BITS || node->taps > EBNN_LANES_TAPS_MAX) {
         return UINT32_MAX;
     }
     return EBNN_LANES_TABLE_BYTES + fixed_bytes(node);

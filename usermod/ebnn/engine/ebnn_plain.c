@@ -1,9 +1,7 @@
-// The plain kernels, which serve every node: gather the taps of a position, then sum filter by filter. And the choice
-// of the kernel.
+// The plain kernels, which serve every convolution and dense layer: gather the taps of a position, then sum filter by
+// filter. And the choice of the kernel.
 
 #include "ebnn_core.h"
-
-#define BLOCK 16 // filters whose sums are made at once
 
 // Bits of a patch, taken up in order and stored word by word.
 typedef struct {
@@ -22,11 +20,10 @@ static inline void pack(packer_t *packer, uint32_t bits, uint32_t count) {
     }
 }
 
-// `taps` pixels of border.
-static void pack_border(const ebnn_run_t *run, packer_t *packer, uint32_t taps) {
-    uint32_t plus = run->node->flags & EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0;
+// `taps` pixels whose channels, or the first of them, are ones.
+static void pack_pixels(const ebnn_run_t *run, packer_t *packer, uint32_t taps, uint32_t channels) {
     for (; taps != 0; taps--) {
-        for (uint32_t left = run->in_stride, ones = plus; left != 0;) {
+        for (uint32_t left = run->in_stride, ones = channels; left != 0;) {
             uint32_t count = left < 32 ? left : 32, some = ones < 32 ? ones : 32;
             pack(packer, some == 0 ? 0 : UINT32_MAX >> (32 - some), count);
             left -= count;
@@ -66,31 +63,57 @@ static packer_t pack_rows(const ebnn_run_t *run, packer_t packer, uint32_t start
     return packer;
 }
 
-static void gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+static void flush(const packer_t *packer) {
+    if (packer->count != 0) {
+        *packer->to = ebnn_swap(packer->bits);
+    }
+}
+
+// Whether all of it lies inside of the input.
+static int gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
     packer_t packer = { (uint32_t *)(void *)patch, 0, 0 };
     const uint32_t stride = run->in_stride, rows = run->node->kernel.height, kernel = run->node->kernel.width;
     const taps_t taps = inside(run, origin->x);
     const uint32_t count = (taps.last - taps.first) * stride;
     uint32_t start = (uint32_t)origin->y * run->pitch + (uint32_t)(origin->x + (int32_t)taps.first) * stride;
-    if (count == kernel * stride && origin->y >= 0 && (uint32_t)origin->y + rows <= run->in->height) {
+    const int is_inside = count == kernel * stride && origin->y >= 0 && (uint32_t)origin->y + rows <= run->in->height;
+    if (is_inside) {
         packer = pack_rows(run, packer, start, count, rows);
     } else {
+        const uint32_t border = run->node->flags & EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0;
         for (uint32_t ky = 0; ky < rows; ky++, start += run->pitch) {
             int is_border = (uint32_t)origin->y + ky >= run->in->height;
-            pack_border(run, &packer, is_border ? kernel : taps.first);
+            pack_pixels(run, &packer, is_border ? kernel : taps.first, border);
             if (!is_border) {
                 packer = pack_rows(run, packer, start, count, 1);
-                pack_border(run, &packer, kernel - taps.last);
+                pack_pixels(run, &packer, kernel - taps.last, border);
             }
         }
     }
-    if (packer.count != 0) {
-        *packer.to = ebnn_swap(packer.bits);
-    }
+    flush(&packer);
+    return is_inside;
 }
 
-static void gather_u8(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
-    const uint32_t channels = run->in->channels, row = run->node->kernel.width * channels;
+// Ones for the taps that lie inside of the input; how many they are.
+static uint32_t gather_mask(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *mask) {
+    packer_t packer = { (uint32_t *)(void *)mask, 0, 0 };
+    const uint32_t rows = run->node->kernel.height, kernel = run->node->kernel.width, channels = run->in->channels;
+    const taps_t taps = inside(run, origin->x);
+    uint32_t pixels = 0;
+    for (uint32_t ky = 0; ky < rows; ky++) {
+        uint32_t first = (uint32_t)origin->y + ky < run->in->height ? taps.first : taps.last;
+        pack_pixels(run, &packer, first, 0);
+        pack_pixels(run, &packer, taps.last - first, channels);
+        pack_pixels(run, &packer, kernel - taps.last, 0);
+        pixels += taps.last - first;
+    }
+    flush(&packer);
+    return pixels * channels;
+}
+
+// Elements of whole bytes; 0 is the border of those whose border does not count.
+static void gather_bytes(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+    const uint32_t channels = run->in_stride / 8, row = run->node->kernel.width * channels;
     const uint8_t border = run->node->flags & EBNN_FLAG_BORDER_PLUS ? 255 : 0;
     const taps_t taps = inside(run, origin->x);
     for (int32_t y = origin->y, end = y + run->node->kernel.height; y != end; y++, patch += row) {
@@ -102,12 +125,26 @@ static void gather_u8(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_
     }
 }
 
-void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
-    if (run->node->input == EBNN_DTYPE_BITS) {
-        gather_bits(run, origin, patch);
-    } else {
-        gather_u8(run, origin, patch);
+// Bytes of a patch, which is all of the input where the node is dense.
+static uint32_t patch_bytes(const ebnn_node_t *node, const ebnn_value_t *in) {
+    uint32_t pixels = node->op == EBNN_OP_DENSE ? (uint32_t)in->height * in->width
+                                                : (uint32_t)node->kernel.height * node->kernel.width;
+    return (pixels * ebnn_pixel_bits(in) + 31) / 32 * 4;
+}
+
+uint32_t ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+    const ebnn_node_t *node = run->node;
+    if (node->input != EBNN_DTYPE_BITS) {
+        gather_bytes(run, origin, patch);
+    } else if (!gather_bits(run, origin, patch) && ebnn_has(node, EBNN_FLAG_BORDER_NONE)) {
+        return gather_mask(run, origin, patch + patch_bytes(node, run->in));
     }
+    return node->taps;
+}
+
+// Whether there are taps at the position that do not count.
+static int is_masked(const ebnn_run_t *run) {
+    return ebnn_has(run->node, EBNN_FLAG_BORDER_NONE) && run->taps != run->node->taps;
 }
 
 static const uint32_t *filter_words(const ebnn_run_t *run, uint32_t filter) {
@@ -144,6 +181,10 @@ static void count_mismatches(const ebnn_run_t *run, const uint32_t *patch, uint3
     }
 }
 #undef COUNT
+
+static uint32_t count_ones(uint32_t x) {
+    return (uint32_t)__builtin_popcount(x);
+}
 #else
 #define MOST_WORDS 30 // whose counts bytes hold
 #define FIVES 0x55555555UL
@@ -166,6 +207,10 @@ static inline uint32_t count_bytes(uint32_t nibbles) {
 static inline uint32_t sum_bytes(uint32_t bytes) {
     bytes = (bytes & 0x00ff00ffUL) + (bytes >> 8 & 0x00ff00ffUL);
     return (bytes & 0xffff) + (bytes >> 16);
+}
+
+static uint32_t count_ones(uint32_t x) {
+    return sum_bytes(count_bytes(count_nibbles(count_pairs(x))));
 }
 
 // Words of a patch, and the same words of a filter and those behind it; mismatches are added to a sum for each filter.
@@ -233,79 +278,173 @@ static void count_mismatches(const ebnn_run_t *run, const uint32_t *x, uint32_t 
 }
 #endif
 
-// Sum of w * x over bytes.
-static int32_t sum_u8(const ebnn_node_t *node, const uint8_t *x, const uint8_t *w) {
-    uint32_t plus = 0, all = 0, left = node->taps, bits;
-#define ADD(i) (all += x[i], plus += x[i] & (uint32_t)((int32_t)(bits << (31 - (i))) >> 31))
-    for (; left >= 8; left -= 8, x += 8) {
-        bits = *w++;
-        ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7);
+// The same, of the taps that the mask behind the patch counts.
+static void count_masked(const ebnn_run_t *run, const uint32_t *x, uint32_t filter, uint32_t *sums, uint32_t count) {
+    const uint32_t words = run->node->row_words, *w = filter_words(run, filter), *mask = x + words;
+    for (; count != 0; count--, sums++, w += words) {
+        *sums = 0;
+        for (uint32_t i = 0; i < words; i++) {
+            *sums += count_ones((x[i] ^ w[i]) & mask[i]);
+        }
     }
-    for (bits = left != 0 ? *w : 0; left != 0; left--, x++, bits >>= 1) {
-        ADD(0);
-    }
-#undef ADD
-    return (int32_t)(2 * plus - all);
 }
 
-// acc = base + scale * raw, where a raw sum of bits counts the taps that do not agree.
-typedef struct {
-    int32_t base, scale;
-} scale_t;
+// --- sums of whole elements, and weights of 8 bits --------------------------------------------------------------------
 
-// Raw sums of filters over a patch.
-static scale_t sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums,
+// Sum of w * x over elements of a type, whose weights are bits.
+#define DEFINE_SUM(name, type) \
+    static int32_t name(const uint8_t *patch, const uint8_t *w, uint32_t left) { \
+        const type *x = (const type *)(const void *)patch; \
+        uint32_t plus = 0, all = 0, bits, value; \
+        for (; left >= 8; left -= 8, x += 8) { \
+            bits = *w++; \
+            ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7); \
+        } \
+        for (bits = left != 0 ? *w : 0; left != 0; left--, x++, bits >>= 1) { \
+            ADD(0); \
+        } \
+        return (int32_t)(2 * plus - all); \
+    }
+#define ADD(i) (value = (uint32_t)x[i], all += value, plus += value & (uint32_t)((int32_t)(bits << (31 - (i))) >> 31))
+
+DEFINE_SUM(sum_u8, uint8_t)
+#ifndef EBNN_WITHOUT_INTEGERS
+DEFINE_SUM(sum_i8, int8_t)
+DEFINE_SUM(sum_i16, ebnn_short_t)
+#endif
+#undef DEFINE_SUM
+#undef ADD
+
+static int32_t sum_elements(const ebnn_node_t *node, const uint8_t *x, const uint8_t *w) {
+#ifndef EBNN_WITHOUT_INTEGERS
+    if (node->input == EBNN_DTYPE_I8) {
+        return sum_i8(x, w, node->taps);
+    }
+    if (node->input == EBNN_DTYPE_I16) {
+        return sum_i16(x, w, node->taps);
+    }
+#endif
+    return sum_u8(x, w, node->taps);
+}
+
+#ifndef EBNN_WITHOUT_INT8_WEIGHTS
+#define DOT(type) \
+    for (const type *x = (const type *)(const void *)patch, *end = x + run->node->taps; x != end; x++, w++) { \
+        sum += *w * *x; \
+    }
+
+// Of bits, pixel by pixel.
+static int32_t weigh_bits(const ebnn_run_t *run, const uint8_t *patch, const int8_t *w) {
+    const uint32_t stride = run->in_stride, channels = run->in->channels, bytes = patch_bytes(run->node, run->in);
+    const int8_t *end = w + run->node->taps;
+    int32_t sum = 0;
+    for (uint32_t place = 0; w != end; place += stride) {
+        for (uint32_t c = 0; c < channels; c += 32) {
+            uint32_t bits = ebnn_get(patch, place + c, stride), mask = UINT32_MAX;
+            if (is_masked(run)) {
+                mask = ebnn_get(patch + bytes, place + c, stride);
+            }
+            for (uint32_t count = ebnn_block(channels, c); count != 0; count--, bits >>= 1, mask >>= 1, w++) {
+                int32_t weight = mask & 1 ? *w : 0;
+                sum += bits & 1 ? weight : -weight;
+            }
+        }
+    }
+    return sum;
+}
+
+// Sum of w * x with weights of 8 bits.
+static int32_t weigh(const ebnn_run_t *run, const uint8_t *patch, const int8_t *w) {
+    int32_t sum = 0;
+    switch (run->node->input) {
+        case EBNN_DTYPE_BITS:
+            return weigh_bits(run, patch, w);
+#ifndef EBNN_WITHOUT_INTEGERS
+        case EBNN_DTYPE_I8:
+            DOT(int8_t)
+            return sum;
+        case EBNN_DTYPE_I16:
+            DOT(ebnn_short_t)
+            return sum;
+#endif
+        default:
+            DOT(uint8_t)
+            return sum;
+    }
+}
+#undef DOT
+#endif
+
+ebnn_scale_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums,
     uint32_t count) {
     const ebnn_node_t *node = run->node;
+#ifndef EBNN_WITHOUT_INT8_WEIGHTS
+    if (ebnn_has(node, EBNN_FLAG_INT8_WEIGHTS)) {
+        for (uint32_t i = 0; i < count; i++) {
+            sums[i] = weigh(run, patch, (const int8_t *)filter_words(run, filter + i));
+        }
+        return (ebnn_scale_t) { 0, 1 };
+    }
+#endif
     if (node->input == EBNN_DTYPE_BITS) {
-        count_mismatches(run, (const uint32_t *)(const void *)patch, filter, (uint32_t *)sums, count);
-        return (scale_t) { (int32_t)node->taps, -2 };
+        const uint32_t *words = (const uint32_t *)(const void *)patch;
+        if (is_masked(run)) {
+            count_masked(run, words, filter, (uint32_t *)sums, count);
+        } else {
+            count_mismatches(run, words, filter, (uint32_t *)sums, count);
+        }
+        return (ebnn_scale_t) { (int32_t)run->taps, -2 };
     }
     for (uint32_t i = 0; i < count; i++) {
-        sums[i] = sum_u8(node, patch, (const uint8_t *)filter_words(run, filter + i));
+        sums[i] = sum_elements(node, patch, (const uint8_t *)filter_words(run, filter + i));
     }
-    return (scale_t) { 0, 1 };
+    return (ebnn_scale_t) { 0, 1 };
 }
 
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {
-    int32_t sums[BLOCK];
+    int32_t sums[EBNN_BLOCK];
     uint32_t hits = 0;
-    for (uint32_t first = 0; first < count; first += BLOCK) {
-        uint32_t some = count - first < BLOCK ? count - first : BLOCK;
-        scale_t scale = sum_filters(run, patch, filter + first, sums, some);
-        for (uint32_t i = 0; i < some; i++) {
-            int32_t threshold = ebnn_number(run->node, run->numbers, filter + first + i);
-            hits |= (uint32_t)(scale.base + scale.scale * sums[i] >= threshold) << (first + i);
-        }
+    for (uint32_t first = 0; first < count; first += EBNN_BLOCK) {
+        uint32_t some = count - first < EBNN_BLOCK ? count - first : EBNN_BLOCK;
+        ebnn_scale_t scale = ebnn_sum_filters(run, patch, filter + first, sums, some);
+        hits |= ebnn_hits(run, scale, sums, filter + first, some) << first;
     }
     return hits;
 }
 
-void ebnn_put_scores(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {
-    int32_t *scores = (int32_t *)(void *)run->out + filter;
-    scale_t scale = sum_filters(run, patch, filter, scores, count);
-    for (uint32_t i = 0; i < count; i++) {
-        // Unsigned, because the offset may have changed since it was checked.
-        uint32_t offset = (uint32_t)ebnn_number(run->node, run->numbers, filter + i);
-        scores[i] = (int32_t)((uint32_t)(scale.base + scale.scale * scores[i]) + offset);
+uint32_t ebnn_filter_work(const ebnn_node_t *node) {
+    if (node->op == EBNN_OP_CONV || node->op == EBNN_OP_DENSE) {
+        if (ebnn_has(node, EBNN_FLAG_INT8_WEIGHTS)) {
+            return 40 + 12 * node->taps;
+        }
+        return 40 + (node->input == EBNN_DTYPE_BITS ? 20 * node->row_words : 4 * node->taps);
     }
+    return 40 + 20 * node->taps;
 }
 
-static uint32_t plain_scratch(const ebnn_node_t *node) {
-    if (node->source == EBNN_SOURCE_CONV && node->input == EBNN_DTYPE_U8) {
-        return (node->taps + 3) / 4 * 4;
+// --- the choice ------------------------------------------------------------------------------------------------------
+
+static uint32_t plain_scratch(const ebnn_node_t *node, const ebnn_value_t *in) {
+    int is_bits = node->input == EBNN_DTYPE_BITS;
+    if (node->op != EBNN_OP_CONV && (node->op != EBNN_OP_DENSE || node->from != 0 || !is_bits)) {
+        return 0;
     }
-    int gathers = node->source == EBNN_SOURCE_CONV || (node->source == EBNN_SOURCE_DENSE && node->from == 0);
-    return gathers && node->input == EBNN_DTYPE_BITS ? 4 * node->row_words : 0;
+    return patch_bytes(node, in) * (ebnn_has(node, EBNN_FLAG_BORDER_NONE) ? 2 : 1);
 }
 
-int ebnn_choose_kernel(const ebnn_node_t *node) {
+int ebnn_choose_kernel(const ebnn_node_t *node, const ebnn_value_t *in) {
     uint32_t row = ebnn_row_bytes(node), scratch = node->scratch_size - row;
-    if (node->source == EBNN_SOURCE_POOL) {
+    if (ebnn_is_or(node)) {
         return EBNN_KERNEL_POOL;
     }
-    if (node->scratch_size < row || scratch < plain_scratch(node)) {
+    if (node->scratch_size < row || scratch < plain_scratch(node, in)) {
         return EBNN_E_ARENA;
+    }
+    if (!ebnn_makes_hits(node)) {
+        return EBNN_KERNEL_VALUES;
+    }
+    if (ebnn_has(node, EBNN_FLAG_INT8_WEIGHTS | EBNN_FLAG_BORDER_NONE)) {
+        return EBNN_KERNEL_PLAIN;
     }
 #ifdef EBNN_WITH_LANES
     if (ebnn_lanes_scratch(node) <= scratch) {

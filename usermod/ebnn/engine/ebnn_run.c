@@ -5,7 +5,7 @@
 
 // The output becomes all zeros up to the end of a row before anything is put there. So it may lie over rows of the input
 // that no later position reads.
-static void open_row(ebnn_run_t *run, int32_t row) {
+void ebnn_open_row(ebnn_run_t *run, int32_t row) {
     uint32_t bits = (uint32_t)(row + 1) * run->node->output.width * run->out_stride;
     for (uint8_t *end = run->out + (bits + 31) / 32 * 4; run->clean < end; run->clean += 4) {
         *(uint32_t *)(void *)run->clean = 0;
@@ -22,7 +22,7 @@ static void enter_row(ebnn_run_t *run, ebnn_cursor_t *cursor) {
     while (cursor->first * stride + pool->height <= y) {
         cursor->first++;
     }
-    open_row(run, cursor->last);
+    ebnn_open_row(run, cursor->last);
 }
 
 // Pool a row of hits, which starts at a bit of a map, from left to right into every row of the output that takes it.
@@ -120,7 +120,7 @@ static int sum_tile(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count
         default: {
             (void)count; // of a build without the fast kernels
             ebnn_origin_t origin = ebnn_origin(run, cursor);
-            ebnn_gather(run, &origin, run->scratch);
+            run->taps = ebnn_gather(run, &origin, run->scratch);
             return 0;
         }
     }
@@ -142,22 +142,18 @@ EBNN_NOINLINE static const uint32_t *tile_hits(ebnn_run_t *run, uint32_t filter)
     }
 }
 
-// What a filter costs a position, as EBNN_POLL_WORK counts.
-static uint32_t filter_work(const ebnn_node_t *node) {
-    return 40 + (node->input == EBNN_DTYPE_BITS ? 20 * node->row_words : 4 * node->taps);
-}
-
-// Convolution or pooling up to a row: each position of the map once, whatever windows overlap; of the map before the pool
+// Hits of a convolution, or a pool by OR, up to a row: each position of the map once, whatever windows overlap; of the map before the pool
 // there is one row. Polls once a row, and more often where a row is long.
 static int run_rows(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
     const ebnn_node_t *node = run->node;
-    uint32_t tile = tile_size(node), most = EBNN_POLL_WORK / (8 * node->taps + node->filters * filter_work(node) + 1);
+    uint32_t tile = tile_size(node);
+    uint32_t most = EBNN_POLL_WORK / (8 * node->taps + node->filters * ebnn_filter_work(node) + 1);
     uint32_t burst = most < run->cols ? most : run->cols;
     while (cursor->y < until) {
         if (ebnn_poll(run)) {
             return EBNN_E_STOPPED;
         }
-        if (node->source == EBNN_SOURCE_POOL) {
+        if (node->op == EBNN_OP_POOL) {
             pool_input(run, cursor);
             continue;
         }
@@ -181,33 +177,6 @@ static int run_rows(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
     return EBNN_OK;
 }
 
-static int run_dense(const ebnn_run_t *run) {
-    const ebnn_node_t *node = run->node;
-    const uint8_t *patch = run->input;
-    uint32_t most = EBNN_POLL_WORK / filter_work(node), step = most >= 32 ? 32 : most >= 8 ? 8 : 1;
-    if (node->input == EBNN_DTYPE_BITS && node->from == 0) {
-        patch = memcpy(run->scratch, run->input, 4 * node->row_words); // the caller's input may be misaligned
-    }
-    for (uint32_t f = 0; f < node->filters; f += 32) {
-        uint32_t block = ebnn_block(node->filters, f), hits = 0;
-        for (uint32_t i = 0; i < block; i += step) {
-            uint32_t count = block - i < step ? block - i : step;
-            if (ebnn_poll(run)) {
-                return EBNN_E_STOPPED;
-            }
-            if (node->output.dtype == EBNN_DTYPE_BITS) {
-                hits |= ebnn_hit_bits(run, patch, f + i, count) << i;
-            } else {
-                ebnn_put_scores(run, patch, f + i, count);
-            }
-        }
-        if (node->output.dtype == EBNN_DTYPE_BITS) {
-            ebnn_put(run->out, f, run->out_stride, hits, 0);
-        }
-    }
-    return EBNN_OK;
-}
-
 static int run_flips(const ebnn_run_t *run, const uint8_t *flips) {
     const ebnn_value_t *out = &run->node->output;
     uint32_t pixels = (uint32_t)out->height * out->width;
@@ -225,11 +194,18 @@ static int run_flips(const ebnn_run_t *run, const uint8_t *flips) {
 
 uint32_t ebnn_row_bytes(const ebnn_node_t *node) {
     const ebnn_window_t *pool = &node->pool;
-    if (node->source != EBNN_SOURCE_CONV
+    if (!ebnn_makes_hits(node)
         || (pool->height == 1 && pool->width == 1 && pool->stride_h == 1 && pool->stride_w == 1)) {
         return 0; // a window of 1 has no padding
     }
     return (node->map_w * ebnn_pixel_stride(node->output.channels) + 31) / 32 * 4;
+}
+
+// The second input, which is no input of the network.
+static void find_second(ebnn_run_t *run, const ebnn_t *net) {
+    uint32_t second = run->node->second;
+    run->second = second == 0 ? NULL : &net->nodes[second - 1].output;
+    run->seconds = second == 0 ? NULL : (const uint8_t *)run->job->arena + net->nodes[second - 1].out;
 }
 
 static void start_node(ebnn_run_t *run, const ebnn_t *net, const ebnn_job_t *job, uint32_t index) {
@@ -248,19 +224,33 @@ static void start_node(ebnn_run_t *run, const ebnn_t *net, const ebnn_job_t *job
     run->scratch_size = node->scratch_size - row;
     run->weights = (const uint8_t *)job->model + node->weights;
     run->numbers = (const uint8_t *)job->model + node->numbers;
-    run->in_stride = run->in->dtype == EBNN_DTYPE_BITS ? ebnn_pixel_stride(run->in->channels) : 8U * run->in->channels;
-    run->out_stride = ebnn_pixel_stride(node->output.channels);
+    run->in_stride = ebnn_pixel_bits(run->in);
+    run->out_stride = ebnn_pixel_bits(&node->output);
     run->pitch = run->in->width * run->in_stride;
-    run->rows = ebnn_reach(node->map_h, node->output.height, pool->height, pool->stride_h, pool->top);
-    run->cols = ebnn_reach(node->map_w, node->output.width, pool->width, pool->stride_w, pool->left);
+    run->taps = node->taps;
+    run->rows = node->output.height;
+    run->cols = node->output.width;
+    find_second(run, net);
+    if (node->kernel_index != EBNN_KERNEL_VALUES) {
+        run->rows = ebnn_reach(node->map_h, run->rows, pool->height, pool->stride_h, pool->top);
+        run->cols = ebnn_reach(node->map_w, run->cols, pool->width, pool->stride_w, pool->left);
+    }
 }
 
 static void start_map(ebnn_run_t *run, ebnn_cursor_t *cursor) {
     *cursor = (ebnn_cursor_t) { 0, 0, 0, -1 };
+    if (run->node->kernel_index == EBNN_KERNEL_VALUES) {
+        return;
+    }
     if (run->pools) {
         memset(run->row, 0, ebnn_row_bytes(run->node));
     }
     enter_row(run, cursor);
+}
+
+static int run_map(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
+    int is_values = run->node->kernel_index == EBNN_KERNEL_VALUES;
+    return is_values ? ebnn_run_values(run, cursor, until) : run_rows(run, cursor, until);
 }
 
 static int finish_node(const ebnn_run_t *run, const ebnn_job_t *job, uint32_t index) {
@@ -275,16 +265,10 @@ static int finish_node(const ebnn_run_t *run, const ebnn_job_t *job, uint32_t in
 static int run_nodes(const ebnn_t *net, const ebnn_job_t *job, uint32_t index) {
     for (; index < net->node_count; index++) {
         ebnn_run_t run;
-        int rc;
+        ebnn_cursor_t cursor;
         start_node(&run, net, job, index);
-        if (run.node->source == EBNN_SOURCE_DENSE) {
-            memset(run.out, 0, ebnn_value_size(&run.node->output));
-            rc = run_dense(&run);
-        } else {
-            ebnn_cursor_t cursor;
-            start_map(&run, &cursor);
-            rc = run_rows(&run, &cursor, run.rows);
-        }
+        start_map(&run, &cursor);
+        int rc = run_map(&run, &cursor, run.rows);
         if (rc == EBNN_OK) {
             rc = finish_node(&run, job, index);
         }
@@ -319,7 +303,7 @@ static void append_row(const ebnn_t *net, ebnn_feed_t *feed, const uint8_t *row)
     if (feed->rows == 0) {
         memset(window, 0, net->window_size);
     }
-    if (net->input.dtype == EBNN_DTYPE_U8) {
+    if (net->input.dtype != EBNN_DTYPE_BITS) {
         memcpy(window + feed->rows * net->row_size, row, net->row_size);
         return;
     }
@@ -353,12 +337,12 @@ static int feed_map(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed)
     } else {
         run.clean = run.out + feed->place[4];
     }
-    const ebnn_window_t *kernel = &run.node->kernel;
-    uint32_t until = cursor.y, seen = feed->rows + kernel->top;
-    while (until < run.rows && (feed->rows == net->input.height || until * kernel->stride_h + kernel->height <= seen)) {
+    const ebnn_rows_t under = ebnn_rows_under(run.node);
+    uint32_t until = cursor.y, seen = feed->rows + under.above;
+    while (until < run.rows && (feed->rows == net->input.height || until * under.step + under.count <= seen)) {
         until++;
     }
-    int rc = run_rows(&run, &cursor, until);
+    int rc = run_map(&run, &cursor, until);
     const uint32_t place[5] = { cursor.y, cursor.x, (uint32_t)cursor.first, (uint32_t)cursor.last,
         (uint32_t)(run.clean - run.out) };
     memcpy(feed->place, place, sizeof(place));
@@ -390,16 +374,21 @@ int ebnn_feed(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed) {
     return rc == EBNN_OK ? (int)missing : rc;
 }
 
-const int32_t *ebnn_scores(const ebnn_t *net, const void *arena) {
-    const uint8_t *out = (const uint8_t *)arena + net->nodes[net->node_count - 1].out;
-    return (const int32_t *)(const void *)out;
+int32_t ebnn_score(const ebnn_t *net, const void *arena, uint32_t index) {
+    const ebnn_node_t *last = &net->nodes[net->node_count - 1];
+    uint32_t dtype = last->output.dtype;
+    int32_t score;
+    ebnn_elements((const uint8_t *)arena + last->out, dtype, index * ebnn_element_bits(dtype), 1, &score);
+    return score;
 }
 
 int ebnn_argmax(const ebnn_t *net, const void *arena) {
-    const int32_t *scores = ebnn_scores(net, arena);
+    int32_t most = INT32_MIN;
     uint32_t best = 0;
-    for (uint32_t i = 1; i < net->classes; i++) {
-        if (scores[i] > scores[best]) {
+    for (uint32_t i = 0; i < net->classes; i++) {
+        int32_t score = ebnn_score(net, arena, i);
+        if (score > most) {
+            most = score;
             best = i;
         }
     }
@@ -407,10 +396,10 @@ int ebnn_argmax(const ebnn_t *net, const void *arena) {
 }
 
 uint32_t ebnn_margin(const ebnn_t *net, const void *arena) {
-    const int32_t *scores = ebnn_scores(net, arena);
     uint32_t best = (uint32_t)ebnn_argmax(net, arena), margin = UINT32_MAX;
+    int32_t most = ebnn_score(net, arena, best);
     for (uint32_t i = 0; i < net->classes; i++) {
-        uint32_t less = (uint32_t)scores[best] - (uint32_t)scores[i]; // may pass 31 bits
+        uint32_t less = (uint32_t)most - (uint32_t)ebnn_score(net, arena, i); // may pass 31 bits
         margin = i != best && less < margin ? less : margin;
     }
     return margin;
@@ -426,20 +415,21 @@ void ebnn_selftest_input(const ebnn_t *net, void *input) {
             x ^= x << 13;
             x ^= x >> 17;
             x ^= x << 5;
-            if (net->input.dtype == EBNN_DTYPE_U8) {
-                bytes[pixel * channels + c] = (uint8_t)(x >> 24);
-            } else {
+            if (net->input.dtype == EBNN_DTYPE_BITS) {
                 ebnn_put(bytes, pixel * stride + c, 1, x >> 31, 0);
+            } else if (net->input.dtype == EBNN_DTYPE_I16) {
+                ((ebnn_short_t *)input)[pixel * channels + c] = (int16_t)(x >> 16);
+            } else {
+                bytes[pixel * channels + c] = (uint8_t)(x >> 24);
             }
         }
     }
 }
 
 uint32_t ebnn_scores_crc(const ebnn_t *net, const void *arena) {
-    const int32_t *scores = ebnn_scores(net, arena);
     uint32_t crc = 0;
     for (uint32_t i = 0; i < net->classes; i++) {
-        uint32_t s = (uint32_t)scores[i];
+        uint32_t s = (uint32_t)ebnn_score(net, arena, i);
         const uint8_t bytes[4] = { (uint8_t)s, (uint8_t)(s >> 8), (uint8_t)(s >> 16), (uint8_t)(s >> 24) };
         crc = ebnn_crc32(crc, bytes, 4);
     }

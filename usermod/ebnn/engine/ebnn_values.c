@@ -1,0 +1,313 @@
+// Every node but those that make hits: position by position of the output and block by block of filters, the sums of the
+// pool's window, then the ending. Docs/SPEC.md, section 2.
+
+#include "ebnn_core.h"
+
+// A block of filters at a position of the output.
+typedef struct {
+    ebnn_run_t *run;
+    const uint8_t *patch;
+    uint32_t y, x;
+    uint32_t first, count;
+    uint32_t channel,
+        row; // of depthwise and pool: the input's channel of the first filter; of depthwise its weights' row
+    uint32_t work; // since the last poll
+    int stops;
+} block_t;
+
+void ebnn_elements(const uint8_t *map, uint32_t dtype, uint32_t place, uint32_t count, int32_t *to) {
+    const uint8_t *from = map + place / 8;
+    uint32_t bits;
+    switch (dtype) {
+        case EBNN_DTYPE_BITS:
+            bits = ebnn_bits(map, place, count);
+            for (uint32_t i = 0; i < count; i++) {
+                to[i] = (bits >> i & 1) != 0 ? 1 : -1;
+            }
+            break;
+        case EBNN_DTYPE_U8:
+            for (uint32_t i = 0; i < count; i++) {
+                to[i] = from[i];
+            }
+            break;
+#ifndef EBNN_WITHOUT_INTEGERS
+        case EBNN_DTYPE_I8:
+            for (uint32_t i = 0; i < count; i++) {
+                to[i] = ((const int8_t *)from)[i];
+            }
+            break;
+        case EBNN_DTYPE_I16:
+            for (uint32_t i = 0; i < count; i++) {
+                to[i] = ((const ebnn_short_t *)(const void *)from)[i];
+            }
+            break;
+#endif
+        default:
+            for (uint32_t i = 0; i < count; i++) {
+                to[i] = ((const int32_t *)(const void *)from)[i];
+            }
+    }
+}
+
+// --- sums ------------------------------------------------------------------------------------------------------------
+
+#ifndef EBNN_WITHOUT_DEPTHWISE
+// What the border reads as, 0 where it does not count.
+static int32_t border_of(const ebnn_node_t *node) {
+    int is_plus = node->flags & EBNN_FLAG_BORDER_PLUS;
+    if (node->input == EBNN_DTYPE_BITS) {
+        return ebnn_has(node, EBNN_FLAG_BORDER_NONE) ? 0 : is_plus ? 1 : -1;
+    }
+    return is_plus ? 255 : 0;
+}
+
+// Add what a tap makes of a block of channels.
+static void add_tap(const block_t *block, uint32_t tap, const int32_t *x, int32_t *sums) {
+    const ebnn_run_t *run = block->run;
+    const ebnn_node_t *node = run->node;
+    const uint8_t *weights = run->weights + 4 * node->row_words * block->row;
+    if (ebnn_has(node, EBNN_FLAG_INT8_WEIGHTS)) {
+        const int8_t *w = (const int8_t *)weights + (tap * run->in->channels + block->channel);
+        for (uint32_t i = 0; i < block->count; i++) {
+            sums[i] += w[i] * x[i];
+        }
+        return;
+    }
+    uint32_t stride = node->input == EBNN_DTYPE_BITS ? run->in_stride : run->in->channels;
+    uint32_t bits = ebnn_bits(weights, tap * stride + block->channel, block->count);
+    for (uint32_t i = 0; i < block->count; i++, bits >>= 1) {
+        sums[i] += bits & 1 ? x[i] : -x[i];
+    }
+}
+
+static void sum_depthwise(const block_t *block, const ebnn_origin_t *origin, int32_t *sums) {
+    const ebnn_run_t *run = block->run;
+    const ebnn_window_t *kernel = &run->node->kernel;
+    const uint32_t start = block->channel * ebnn_element_bits(run->node->input);
+    const int32_t border = border_of(run->node);
+    int32_t x[EBNN_BLOCK];
+    memset(sums, 0, block->count * sizeof(int32_t));
+    for (uint32_t ky = 0, tap = 0; ky < kernel->height; ky++) {
+        const uint32_t in_y = (uint32_t)origin->y + ky;
+        for (uint32_t kx = 0; kx < kernel->width; kx++, tap++) {
+            const uint32_t in_x = (uint32_t)origin->x + kx;
+            if (in_y < run->in->height && in_x < run->in->width) {
+                uint32_t place = in_y * run->pitch + in_x * run->in_stride + start;
+                ebnn_elements(run->input, run->node->input, place, block->count, x);
+            } else if (border == 0) {
+                continue;
+            } else {
+                for (uint32_t i = 0; i < block->count; i++) {
+                    x[i] = border;
+                }
+            }
+            add_tap(block, tap, x, sums);
+        }
+    }
+}
+#endif
+
+// Sums at a position of the map. Where the window is the position, the patch of the first block serves all of them.
+static ebnn_scale_t sum_position(block_t *block, uint32_t y, uint32_t x, int32_t *sums) {
+    ebnn_run_t *run = block->run;
+    const ebnn_node_t *node = run->node;
+    const ebnn_cursor_t cursor = { y, x, 0, 0 };
+    const ebnn_origin_t origin = ebnn_origin(run, &cursor);
+    block->work += block->count * ebnn_filter_work(node);
+    if (node->op == EBNN_OP_POOL) {
+        uint32_t place = y * run->pitch + x * run->in_stride + block->channel * ebnn_element_bits(node->input);
+        ebnn_elements(run->input, node->input, place, block->count, sums);
+        return (ebnn_scale_t) { 0, 1 };
+    }
+#ifndef EBNN_WITHOUT_DEPTHWISE
+    if (node->op == EBNN_OP_DEPTHWISE) {
+        sum_depthwise(block, &origin, sums);
+        return (ebnn_scale_t) { 0, 1 };
+    }
+#endif
+    if (node->op == EBNN_OP_CONV && (block->first == 0 || node->pool.height * node->pool.width != 1)) {
+        run->taps = ebnn_gather(run, &origin, run->scratch);
+        block->work += 8 * node->taps;
+    }
+    return ebnn_sum_filters(run, block->patch, block->first, sums, block->count);
+}
+
+// Positions of the map under a window, first .. last - 1.
+typedef struct {
+    uint32_t first, last;
+} span_t;
+
+static span_t span_of(uint32_t at, uint32_t stride, uint32_t pad, uint32_t window, uint32_t map) {
+    uint32_t start = at * stride, end = start + window - pad;
+    return (span_t) { start < pad ? 0 : start - pad, end < map ? end : map };
+}
+
+static void poll(block_t *block) {
+    if (block->work >= EBNN_POLL_WORK) {
+        block->work = 0;
+        block->stops = ebnn_poll(block->run);
+    }
+}
+
+// Pooled sums.
+static ebnn_scale_t sum_window(block_t *block, int32_t *totals) {
+    const ebnn_node_t *node = block->run->node;
+    const ebnn_window_t *pool = &node->pool;
+    const span_t rows = span_of(block->y, pool->stride_h, pool->top, pool->height, node->map_h);
+    const span_t columns = span_of(block->x, pool->stride_w, pool->left, pool->width, node->map_w);
+    if (pool->height * pool->width == 1) {
+        ebnn_scale_t scale = sum_position(block, rows.first, columns.first, totals);
+        poll(block);
+        return scale;
+    }
+    const int adds = ebnn_has(node, EBNN_FLAG_SUM);
+    int32_t sums[EBNN_BLOCK];
+    for (uint32_t i = 0; i < block->count; i++) {
+        totals[i] = adds ? 0 : INT32_MIN;
+    }
+    for (uint32_t y = rows.first; y < rows.last; y++) {
+        for (uint32_t x = columns.first; x < columns.last && !block->stops; x++) {
+            ebnn_scale_t scale = sum_position(block, y, x, sums);
+            for (uint32_t i = 0; i < block->count; i++) {
+                int32_t sum = scale.base + scale.scale * sums[i];
+                // Unsigned, because bits of no tap may be set in a row of weights.
+                totals[i] = adds ? (int32_t)((uint32_t)totals[i] + (uint32_t)sum) : sum > totals[i] ? sum : totals[i];
+            }
+            poll(block);
+        }
+    }
+    return (ebnn_scale_t) { 0, 1 };
+}
+
+// --- endings -----------------------------------------------------------------------------------------------------------
+
+// Up to 32 bits, XORed into a map from any place on.
+static void toggle_bits(uint8_t *map, uint32_t place, uint32_t bits) {
+    uint8_t *to = map + place / 8;
+    uint32_t shift = place % 8;
+    for (; bits != 0; to++, shift = 0) {
+        *to ^= (uint8_t)(bits << shift);
+        bits >>= 8 - shift;
+    }
+}
+
+// The hits of all levels lie side by side, or (exclusive) in the same place.
+static void end_bits(const block_t *block, ebnn_scale_t scale, const int32_t *sums) {
+    const ebnn_run_t *run = block->run;
+    const ebnn_node_t *node = run->node;
+    uint32_t place = (block->y * run->cols + block->x) * run->out_stride + block->first, number = block->first;
+    const uint32_t step = ebnn_has(node, EBNN_FLAG_EXCLUSIVE) ? 0 : node->filters;
+    for (uint32_t level = 0; level < node->levels; level++, number += node->filters, place += step) {
+        toggle_bits(run->out, place, ebnn_hits(run, scale, sums, number, block->count));
+    }
+}
+
+#ifndef EBNN_WITHOUT_INTEGERS
+// Add the second input, as far as it has such channels.
+static void add_second(const block_t *block, int32_t *numbers) {
+    const ebnn_run_t *run = block->run;
+    const ebnn_value_t *second = run->second;
+    if (second == NULL || block->first >= second->channels) {
+        return;
+    }
+    int32_t more[EBNN_BLOCK];
+    uint32_t left = second->channels - block->first, count = left < block->count ? left : block->count;
+    uint32_t place = (block->y * run->cols + block->x) * second->channels + block->first;
+    ebnn_elements(run->seconds, second->dtype, place * ebnn_element_bits(second->dtype), count, more);
+    for (uint32_t i = 0; i < count; i++) {
+        numbers[i] = (int32_t)((uint32_t)numbers[i] + (uint32_t)more[i]);
+    }
+}
+
+static void put_clamped(const block_t *block, uint8_t *to, const int32_t *numbers) {
+    const uint32_t dtype = block->run->node->output.dtype;
+    const int32_t most = dtype == EBNN_DTYPE_U8 ? UINT8_MAX : dtype == EBNN_DTYPE_I8 ? INT8_MAX : INT16_MAX;
+    const int32_t least = dtype == EBNN_DTYPE_U8 ? 0 : -most - 1;
+    for (uint32_t i = 0; i < block->count; i++) {
+        int32_t n = numbers[i] < least ? least : numbers[i] > most ? most : numbers[i];
+        if (dtype == EBNN_DTYPE_I16) {
+            ((ebnn_short_t *)(void *)to)[i] = (int16_t)n;
+        } else {
+            to[i] = (uint8_t)n;
+        }
+    }
+}
+#endif
+
+// Unsigned up to the shift, because gains and offsets may have changed since they were checked.
+static void end_integers(const block_t *block, ebnn_scale_t scale, int32_t *sums) {
+    const ebnn_run_t *run = block->run;
+    const ebnn_node_t *node = run->node;
+    const uint16_t *gains = (const uint16_t *)(const void *)((const uint8_t *)run->job->model + node->gains);
+    uint32_t place = (block->y * run->cols + block->x) * node->filters + block->first;
+    for (uint32_t i = 0, f = block->first; i < block->count; i++, f++) {
+        uint32_t t = (uint32_t)(scale.base + scale.scale * sums[i]);
+        if (ebnn_has(node, EBNN_FLAG_GAINS)) {
+            int32_t gain = (int16_t)ebnn_swap_half(gains[f]);
+            t *= (uint32_t)gain;
+        }
+        int32_t n = (int32_t)(t + (uint32_t)ebnn_number(node, run->numbers, f));
+        sums[i] = n < 0 ? ~(~n >> node->shift) : n >> node->shift;
+    }
+#ifndef EBNN_WITHOUT_INTEGERS
+    add_second(block, sums);
+    if (node->output.dtype != EBNN_DTYPE_I32) {
+        put_clamped(block, run->out + place * (ebnn_element_bits(node->output.dtype) / 8), sums);
+        return;
+    }
+#endif
+    memcpy(run->out + 4 * place, sums, 4 * block->count);
+}
+
+// --- rows --------------------------------------------------------------------------------------------------------------
+
+// All filters at a position.
+static void run_position(block_t *block, uint32_t most) {
+    const ebnn_run_t *run = block->run;
+    const ebnn_node_t *node = run->node;
+    const int has_channels = node->op == EBNN_OP_DEPTHWISE || node->op == EBNN_OP_POOL;
+    const uint32_t end = has_channels ? run->in->channels : node->filters;
+    block->channel = block->row = 0;
+    for (block->first = 0; block->first < node->filters && !block->stops; block->first += block->count) {
+        int32_t sums[EBNN_BLOCK];
+        uint32_t left = end - block->channel;
+        block->count = left < most ? left : most;
+        ebnn_scale_t scale = sum_window(block, sums);
+        if (node->output.dtype == EBNN_DTYPE_BITS) {
+            end_bits(block, scale, sums);
+        } else {
+            end_integers(block, scale, sums);
+        }
+        block->channel += block->count;
+        if (block->channel == end) {
+            block->channel = 0;
+            block->row++;
+        }
+    }
+}
+
+int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
+    const ebnn_node_t *node = run->node;
+    const int is_dense = node->op == EBNN_OP_DENSE;
+    const uint32_t most = EBNN_POLL_WORK / ebnn_filter_work(node) < EBNN_BLOCK ? 1 : EBNN_BLOCK;
+    block_t block = { .run = run, .patch = is_dense ? run->input : run->scratch };
+    if (is_dense && node->from == 0 && node->input == EBNN_DTYPE_BITS) {
+        block.patch = memcpy(run->scratch, run->input, ebnn_value_size(run->in)); // it may be misaligned
+    }
+    for (; cursor->y < until; cursor->y++) {
+        if (ebnn_poll(run)) {
+            return EBNN_E_STOPPED;
+        }
+        if (node->output.dtype == EBNN_DTYPE_BITS) {
+            ebnn_open_row(run, (int32_t)cursor->y);
+        }
+        block.y = cursor->y;
+        for (block.x = 0; block.x < run->cols; block.x++) {
+            run_position(&block, most);
+            if (block.stops) {
+                return EBNN_E_STOPPED;
+            }
+        }
+    }
+    return EBNN_OK;
+}
