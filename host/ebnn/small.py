@@ -41,5 +41,5 @@ def _node_lacks(node: Node, index: int, dtype: str) -> str:
 
 def _is_in(node: Node, dtype: str) -> bool:
     """Whether it has the operator: conv of bytes or bits, dense of bits, thresholds of one level, scores of i32."""
-    makes = (node.op, dtype, node.output) in KNOWN and (node.levels, node.shift, node.gains) == (1, 0, None)
+    makes = (node.op, dtype, node.output) in KNOWN and (node.levels, node.shift) == (1, 0) and node.gains is None
     return makes and not (node.has_int8 or node.geometry.pool_sum or node.second)

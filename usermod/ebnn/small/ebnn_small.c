@@ -1,19 +1,14 @@
 // The engine for the least memory: of ebnn.h what opens and runs a model, for chains of convolutions without padding,
-// whose pools do not overlap, and dense layers on bits; sides of at most 255, at most 1024 channels. What it lacks it
-// refuses (operators as EBNN_E_OP, sizes as EBNN_E_HEADER and EBNN_E_SHAPE); what both open gives the same scores as in
-// the whole engine, bit by bit. Of the header it checks what it reads.
+// whose pools do not overlap, and dense layers on bits; weights of a bit, one threshold a filter, scores of 32 bits; sides
+// of at most 255, at most 1024 channels. What it lacks it refuses (operators as EBNN_E_OP, sizes as EBNN_E_HEADER and
+// EBNN_E_SHAPE); what both open gives the same scores as in the whole engine, bit by bit. Of the header it checks what it
+// reads.
 
 #include "../engine/ebnn_core.h"
 
 // So no size, sum or number of taps passes 31 bits.
 #define MAX_SIDE 255
 #define MAX_CHANNELS 1024
-
-enum {
-#define ROW(code, name, source, input, output) OP_##name = code,
-    EBNN_OP_LIST(ROW)
-#undef ROW
-};
 
 static uint32_t get(const uint8_t *p, uint32_t size) {
     uint32_t value = 0;
@@ -48,7 +43,7 @@ int ebnn_node_count(const void *model, size_t size) {
     if (get(p, 4) != 0x4e4e4245UL) { // "EBNN"
         return EBNN_E_MAGIC;
     }
-    if (p[4] != EBNN_FORMAT_MAJOR || p[5] != EBNN_FORMAT_MINOR) {
+    if (p[4] != EBNN_FORMAT_MAJOR || p[5] > EBNN_FORMAT_MINOR) {
         return EBNN_E_VERSION;
     }
     uint32_t total = get(p + 8, 4);
@@ -75,17 +70,18 @@ uint32_t ebnn_value_size(const ebnn_value_t *v) {
 }
 
 static int in_arena(const ebnn_t *net, uint32_t start, uint32_t length) {
-    return start % 4 == 0 && length <= net->arena_size && start <= net->arena_size - length;
+    return length <= net->arena_size && start <= net->arena_size - length;
 }
 
 // What the node is, and that nothing is asked of it that is not here.
-static int read_op(ebnn_node_t *node, const uint8_t *record) {
-    uint32_t op = record[0], more = record[3];
-    int is_conv = op == OP_CONV_U8_BITS || op == OP_CONV_BITS;
-    node->source = is_conv ? EBNN_SOURCE_CONV : EBNN_SOURCE_DENSE;
-    node->input = op == OP_CONV_U8_BITS ? EBNN_DTYPE_U8 : EBNN_DTYPE_BITS;
-    node->output.dtype = op == OP_DENSE_SCORES ? EBNN_DTYPE_I32 : EBNN_DTYPE_BITS;
+static int read_op(ebnn_node_t *node, const ebnn_value_t *in, const uint8_t *record) {
+    uint32_t output = record[27], is_bits = output == EBNN_DTYPE_BITS;
+    uint32_t more = record[3] | (record[31] ^ is_bits); // one level, or no shift
+    int is_conv = record[0] == EBNN_OP_CONV;
+    node->op = record[0];
     node->flags = record[1];
+    node->input = in->dtype;
+    node->output.dtype = (uint8_t)output;
     node->output.channels = node->filters = (uint16_t)get(record + 4, 2);
     if (is_conv) {
         more |= (uint32_t)(record[16] ^ record[18]) | (uint32_t)(record[17] ^ record[19]);
@@ -93,16 +89,17 @@ static int read_op(ebnn_node_t *node, const uint8_t *record) {
     for (uint32_t i = 8; i < 24; i++) {
         more |= is_conv && !(i & 4) ? 0U : record[i]; // of a convolution only the padding
     }
-    uint32_t flags = op == OP_DENSE_SCORES ? 0 : EBNN_FLAG_WIDE | EBNN_FLAG_FLIPS;
-    flags |= is_conv ? EBNN_FLAG_BORDER_PLUS : 0;
-    int is_known = is_conv || op == OP_DENSE_BITS || op == OP_DENSE_SCORES;
+    uint32_t flags = is_bits ? EBNN_FLAG_WIDE | EBNN_FLAG_FLIPS : 0;
+    flags |= is_conv ? EBNN_FLAG_BORDER_PLUS | EBNN_FLAG_BORDER_NONE : 0;
+    int is_dense = record[0] == EBNN_OP_DENSE && in->dtype == EBNN_DTYPE_BITS;
+    int is_known = (is_conv && is_bits) || (is_dense && (is_bits || output == EBNN_DTYPE_I32));
     return is_known && more == 0 && (node->flags & ~flags) == 0 ? EBNN_OK : EBNN_E_OP;
 }
 
 // A dense layer is a convolution whose kernel is the whole input.
 static int read_shape(ebnn_node_t *node, const ebnn_value_t *in, const uint8_t *record) {
     const uint8_t dense[4] = { (uint8_t)in->height, (uint8_t)in->width, 1, 1 };
-    int is_conv = node->source == EBNN_SOURCE_CONV;
+    int is_conv = node->op == EBNN_OP_CONV;
     memcpy(&node->kernel, is_conv ? record + 8 : dense, 4);
     memcpy(&node->pool, is_conv ? record + 16 : dense + 2, 2);
     const ebnn_window_t *kernel = &node->kernel, *pool = &node->pool;
@@ -132,18 +129,18 @@ static int read_params(const ebnn_t *net, ebnn_node_t *node, const ebnn_value_t 
         return EBNN_E_RANGE;
     }
     node->flips = flips != 0 ? node->numbers + numbers : 0;
-    return is_u8 && node->taps > EBNN_MAX_U8_TAPS ? EBNN_E_OVERFLOW : EBNN_OK;
+    return is_u8 && node->taps > EBNN_MAX_SUM / 255 ? EBNN_E_OVERFLOW : EBNN_OK;
 }
 
 // Bytes of the patch, of a layer that reads no map where it lies.
 static uint32_t patch_size(const ebnn_node_t *node) {
-    int is_in_place = node->source == EBNN_SOURCE_DENSE && node->from != 0;
+    int is_in_place = node->op == EBNN_OP_DENSE && node->from != 0;
     return is_in_place ? 0 : node->input == EBNN_DTYPE_U8 ? node->taps : 4 * node->row_words;
 }
 
 static int read_node(const ebnn_t *net, ebnn_node_t *node, const ebnn_value_t *in, const uint8_t *record) {
-    int rc = read_op(node, record);
-    if (rc == EBNN_OK && (node->from != record[2] || in->dtype != node->input)) {
+    int rc = read_op(node, in, record);
+    if (rc == EBNN_OK && node->from != record[2]) {
         rc = EBNN_E_LINK;
     }
     if (rc == EBNN_OK && (node->from + 1U == net->node_count) != (node->output.dtype == EBNN_DTYPE_I32)) {
@@ -151,8 +148,8 @@ static int read_node(const ebnn_t *net, ebnn_node_t *node, const ebnn_value_t *i
     }
     rc = rc == EBNN_OK ? read_shape(node, in, record) : rc;
     rc = rc == EBNN_OK ? read_params(net, node, in, get(record + 32, 4)) : rc;
-    node->out = get(record + 24, 4);
-    node->scratch = get(record + 28, 4);
+    node->out = 4 * get(record + 24, 3);
+    node->scratch = 4 * get(record + 28, 3);
     uint32_t scratch_size = 4 * get(record + 6, 2);
     if (rc == EBNN_OK
         && (!in_arena(net, node->out, ebnn_value_size(&node->output)) || !in_arena(net, node->scratch, scratch_size)
@@ -322,15 +319,15 @@ int ebnn_run(const ebnn_t *net, const ebnn_job_t *job) {
     return rc;
 }
 
-const int32_t *ebnn_scores(const ebnn_t *net, const void *arena) {
-    return (const int32_t *)(const void *)((const uint8_t *)arena + net->nodes[net->node_count - 1].out);
+int32_t ebnn_score(const ebnn_t *net, const void *arena, uint32_t index) {
+    const uint8_t *scores = (const uint8_t *)arena + net->nodes[net->node_count - 1].out;
+    return ((const int32_t *)(const void *)scores)[index];
 }
 
 int ebnn_argmax(const ebnn_t *net, const void *arena) {
-    const int32_t *scores = ebnn_scores(net, arena);
     uint32_t best = 0;
     for (uint32_t i = 1; i < net->classes; i++) {
-        best = scores[i] > scores[best] ? i : best;
+        best = ebnn_score(net, arena, i) > ebnn_score(net, arena, best) ? i : best;
     }
     return (int)best;
 }
