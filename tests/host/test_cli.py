@@ -48,7 +48,7 @@ def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture) -> None:
 def test_info(model: Path, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["info", str(model)]) == 0
     said = capsys.readouterr().out
-    assert "conv_u8_bits" in said
+    assert "conv u8 -> bits" in said
     # 14 bytes a row, of which the kernel spans three; a row of the window fills whole words.
     assert "\nfeed    row by row (14 bytes) it takes 48 bytes instead\n" in said
     assert cli.main(["info", str(model.parent), "--json"]) == 0

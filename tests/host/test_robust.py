@@ -12,8 +12,8 @@ import networks
 from ebnn import cli, robust
 from ebnn.errors import ConfigError
 from ebnn.geometry import Geometry, Value
-from ebnn.network import Network, conv_node, dense_node
-from ebnn.sim import Simulator
+from ebnn.network import Network, Node, conv_node, dense_node, pool_node
+from ebnn.sim import ELEMENTS, Simulator
 
 SEEDS = range(12)
 
@@ -21,20 +21,26 @@ SEEDS = range(12)
 def images_of(network: Network, count: int = 6) -> np.ndarray:
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 256, (count, *network.input.shape)).astype(np.uint8)
-    return pixels if network.input.dtype == "u8" else pixels > 127
+    return pixels > 127 if network.input.dtype == "bits" else pixels.astype(ELEMENTS[network.input.dtype])
 
 
 def negated(network: Network) -> Network:
-    nodes = [node if node.weights is None else replace(node, weights=-node.weights) for node in network.nodes]
-    return replace(network, nodes=tuple(nodes))
+    """All bits of all weights inverted: of int8 that is -1 - w."""
+    return replace(network, nodes=tuple(map(_negated, network.nodes)))
+
+
+def _negated(node: Node) -> Node:
+    if node.weights is None:
+        return node
+    return replace(node, weights=~node.weights if node.has_int8 else -node.weights)
 
 
 def wide() -> Network:
     """Two layers with feature maps large enough for statistics: 8 x 8 x 32 bits, then scores."""
     rng = np.random.default_rng(8)
-    conv = conv_node("conv_u8_bits", 0, rng.choice([-1, 1], (32, 3, 3, 2)), Geometry(pad=(1, 1, 1, 1)),
+    conv = conv_node(0, rng.choice([-1, 1], (32, 3, 3, 2)), Geometry(pad=(1, 1, 1, 1)),
                      thresholds=np.zeros(32, int))  # fmt: skip
-    dense = dense_node("dense_scores", 1, rng.choice([-1, 1], (10, 8, 8, 32)), offsets=np.zeros(10, int))
+    dense = dense_node(1, rng.choice([-1, 1], (10, 8, 8, 32)), offsets=np.zeros(10, int))
     return Network(Value(0, (8, 8, 2), "u8"), (conv, dense))
 
 
@@ -60,6 +66,14 @@ def test_faults_in_all_activations_invert_every_map() -> None:
     inverted = replace(network, nodes=(replace(first, flips=np.ones(32, bool)), last))
     found = robust.faulty(network, "activations", 1.0, (0,)).run(images_of(network))
     assert (found == Simulator(inverted).run(images_of(network))).all()
+
+
+def test_faults_in_all_bits_of_integers() -> None:
+    """x becomes -1 - x: of a map of i16, whose scores are not touched."""
+    first = pool_node(0, offsets=[0], output="i16")
+    network = Network(Value(0, (1, 1, 1), "i16"), (first, pool_node(1, offsets=[0])))
+    images = np.array([-300, 5, 32767], np.int16).reshape(3, 1, 1, 1)
+    assert robust.faulty(network, "activations", 1.0, (0,)).run(images).tolist() == [[299], [-6], [-32768]]
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.1])

@@ -18,14 +18,14 @@ def mnist_like(labels: tuple[str, ...] = DIGITS) -> Network:
     """A network of the demo's shape with random weights."""
     rng = np.random.default_rng(3)
 
-    def conv(op: str, source: int, filters: int, channels: int, pool: int) -> object:
+    def conv(source: int, filters: int, channels: int, pool: int) -> object:
         weights = rng.choice(np.array([-1, 1]), (filters, 3, 3, channels))
         geometry = Geometry(pool=(pool, pool), pool_stride=(pool, pool))
-        return conv_node(op, source, weights, geometry, thresholds=rng.integers(-9, 9, filters),
+        return conv_node(source, weights, geometry, thresholds=rng.integers(-9, 9, filters),
                          flips=rng.random(filters) < 0.3)  # fmt: skip
 
-    nodes = (conv("conv_u8_bits", 0, 16, 1, 2), conv("conv_bits", 1, 32, 16, 2),
-             dense_node("dense_scores", 2, rng.choice(np.array([-1, 1]), (10, 5, 5, 32)),
+    nodes = (conv(0, 16, 1, 2), conv(1, 32, 16, 2),
+             dense_node(2, rng.choice(np.array([-1, 1]), (10, 5, 5, 32)),
                         offsets=rng.integers(-40, 40, 10)))  # fmt: skip
     return Network(Value(0, (28, 28, 1), "u8"), nodes, labels)
 
