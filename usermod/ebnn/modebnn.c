@@ -59,11 +59,26 @@ static size_t check_error(int rc, const void *model) {
     return (size_t)rc;
 }
 
+#ifndef EBNN_SMALL // whose errors have no text
+static const char *input_kind(const ebnn_t *net) {
+    switch (net->input.dtype) {
+        case EBNN_DTYPE_BITS:
+            return "packed bits";
+        case EBNN_DTYPE_I8:
+            return "int8";
+        case EBNN_DTYPE_I16:
+            return "int16";
+        default:
+            return "uint8";
+    }
+}
+#endif
+
 static void check_input(const ebnn_t *net, size_t size) {
     if (size != net->input_size) {
         RAISE_FORMAT(VALUE_ERROR, "input must be %u bytes (%ux%ux%u %s), got %u", (unsigned)net->input_size,
-            (unsigned)net->input.height, (unsigned)net->input.width, (unsigned)net->input.channels,
-            net->input.dtype == EBNN_DTYPE_U8 ? "uint8" : "packed bits", (unsigned)size);
+            (unsigned)net->input.height, (unsigned)net->input.width, (unsigned)net->input.channels, input_kind(net),
+            (unsigned)size);
     }
 }
 
@@ -374,11 +389,19 @@ static void check_scores(const ebnn_t *net, mp_obj_t out) {
     }
 }
 
+// As words at `to`, which need not be aligned.
+static void copy_scores(const ebnn_t *net, const void *arena, void *to) {
+    for (uint32_t i = 0; i < net->classes; i++) {
+        int32_t score = ebnn_score(net, arena, i);
+        memcpy((uint8_t *)to + 4 * i, &score, 4);
+    }
+}
+
 // Copy the scores to `out`, which Python code may have changed since it was checked, and give the arena back.
 static void give_scores(ebnn_model_obj_t *self, const void *arena, mp_obj_t out) {
     void *to = find_scores(&self->net, out);
     if (to != NULL) {
-        memcpy(to, ebnn_scores(&self->net, arena), 4 * self->net.classes);
+        copy_scores(&self->net, arena, to);
     }
     release(self);
     check_scores(&self->net, out);
@@ -386,7 +409,7 @@ static void give_scores(ebnn_model_obj_t *self, const void *arena, mp_obj_t out)
 
 // Copy the scores into the tuple's own memory, give the arena back, and make numbers of them, the last one first.
 static void fill_scores(ebnn_model_obj_t *self, const void *arena, mp_obj_tuple_t *tuple) {
-    memcpy(tuple->items, ebnn_scores(&self->net, arena), 4 * self->net.classes);
+    copy_scores(&self->net, arena, tuple->items);
     release(self);
     for (size_t i = self->net.classes; i-- != 0;) {
         int32_t score;

@@ -148,9 +148,8 @@ static void model_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind
     (void)kind;
     const ebnn_t *net = &((ebnn_model_obj_t *)MP_OBJ_TO_PTR(self_in))->net;
     mp_printf(print, "<ebnn.Model %ux%ux%u %s -> %u scores, %u bytes, arena %u>", (unsigned)net->input.height,
-        (unsigned)net->input.width, (unsigned)net->input.channels,
-        net->input.dtype == EBNN_DTYPE_U8 ? "uint8" : "packed bits", (unsigned)net->classes, (unsigned)net->size,
-        (unsigned)net->arena_size);
+        (unsigned)net->input.width, (unsigned)net->input.channels, input_kind(net), (unsigned)net->classes,
+        (unsigned)net->size, (unsigned)net->arena_size);
 }
 
 static mp_obj_t module_classify(mp_obj_t input) {

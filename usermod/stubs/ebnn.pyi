@@ -6,7 +6,8 @@ networks only and has ``load``, ``infer`` and ``Model`` with ``infer``, ``scores
 plain Python, has no ``Input`` and no pixel formats.
 
 A **buffer** is anything with the buffer protocol: bytes, bytearray, memoryview, array. An input is such a buffer of
-``Model.input_size`` bytes: uint8 in the order (row, column, channel), or packed bits (docs/SPEC.md, section 1).
+``Model.input_size`` bytes: uint8, int8 or int16 in the order (row, column, channel), or packed bits (docs/SPEC.md,
+section 1). Of int16 the bytes are in the machine's order, as in ``array('h')``.
 """
 
 from array import array

@@ -11,6 +11,7 @@
 #include "engine/ebnn_open.c"
 #include "engine/ebnn_plain.c"
 #include "engine/ebnn_run.c"
+#include "engine/ebnn_values.c"
 #endif
 
 // What compilers call by themselves.
@@ -45,6 +46,7 @@ __attribute__((used)) uint32_t __aeabi_uidiv(uint32_t dividend, uint32_t divisor
     return (uint32_t)__aeabi_uidivmod(dividend, divisor);
 }
 
-// The engine divides no signed numbers; compilers name this where they know that neither operand is negative.
+// The engine divides no signed numbers; compilers name these where they know that neither operand is negative.
 __attribute__((used, alias("__aeabi_uidiv"))) uint32_t __aeabi_idiv(uint32_t, uint32_t);
+__attribute__((used, alias("__aeabi_uidivmod"))) uint64_t __aeabi_idivmod(uint32_t, uint32_t);
 #endif
