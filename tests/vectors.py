@@ -23,7 +23,7 @@ import networks
 import oracle
 from ebnn.format import SelfTest, decode, encode
 from ebnn.network import Network
-from ebnn.plan import Fit, make_plan
+from ebnn.plan import Plan, make_plan
 
 LONG = 64  # bytes of output from which a text holds the CRC only
 WIDTH = 96  # hex digits a line
@@ -58,16 +58,17 @@ def show(output: bytes) -> str:
     return f"crc {zlib.crc32(output):08x} of {len(output)}"
 
 
-def seal(network: Network, seed: int = 1, fit: Fit = "small") -> bytes:
-    """The model of a network, laid out for a fit, with the self-test CRC that the oracle says."""
-    plan = make_plan(network, fit)
+def seal(network: Network, seed: int = 1, plan: Plan | None = None) -> bytes:
+    """The model of a network, laid out small where no plan is given, with the self-test CRC that the oracle says."""
     crc = oracle.selftest(oracle.decode(encode(network, SelfTest(seed, 0), plan)))
     return encode(network, SelfTest(seed, crc), plan)
 
 
-def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed: int = 1, fit: Fit = "small") -> Case:
+def make_case(
+    name: str, note: str, network: Network, inputs: list[bytes], plan: Plan | None = None, seed: int = 1
+) -> Case:
     """The case of a network: every value in it comes from the oracle."""
-    blob = seal(network, seed, fit)
+    blob = seal(network, seed, plan)
     model = oracle.decode(blob)
     runs = []
     for data in inputs:
@@ -81,14 +82,14 @@ def make_case(name: str, note: str, network: Network, inputs: list[bytes], seed:
 def random_case(seed: int) -> Case:
     """The case of the random network of ``seed``."""
     network = networks.random_network(seed)
-    fit = networks.random_fit(network, seed)
-    return make_case(f"random {seed}", "", network, networks.random_inputs(network, seed), seed + 1, fit)
+    plan = make_plan(network, networks.random_fit(network, seed))
+    return make_case(f"random {seed}", "", network, networks.random_inputs(network, seed), plan, seed + 1)
 
 
 def shrinking_case(seed: int) -> Case:
     """The case of the shrinking network of ``seed``."""
     network = networks.shrinking_network(seed)
-    return make_case(f"shrinking {seed}", "", network, networks.random_inputs(network, seed), seed + 1)
+    return make_case(f"shrinking {seed}", "", network, networks.random_inputs(network, seed), seed=seed + 1)
 
 
 def tight_cases(cases: list[Case]) -> list[Case]:

@@ -20,14 +20,24 @@ CASES = make_golden.load()
 
 def test_making_them_again_changes_nothing() -> None:
     assert {path.name: text for path, text in make_golden.rendered().items()} == {
-        path.name: path.read_text(encoding="ascii") for path in make_golden.FOLDER.glob("*.txt")
+        path.name: path.read_text(encoding="ascii") for path in make_golden.CURRENT.glob("*.txt")
     }
 
 
-def test_they_are_small_and_cover_every_operator() -> None:
-    assert sum(path.stat().st_size for path in make_golden.FOLDER.iterdir()) < 300_000
+def test_they_are_small_and_cover_every_operator_flag_and_dtype() -> None:
+    assert sum(path.stat().st_size for path in make_golden.FOLDER.glob("*/*.txt")) < 320_000
     assert {name for case in CASES for name in case.operators} == set(ops.BY_NAME)
-    assert {name for name, *_ in oracle.OPERATORS.values()} == set(ops.BY_NAME)
+    assert {op.code: op.name for op in ops.OPS} == oracle.OPERATORS
+    records = [case.blob[place : place + 36] for case in CASES for place in range(48, 48 + 36 * case.blob[7], 36)]
+    flags = {record[1] & flag.value for record in records for flag in ops.FLAGS}
+    assert flags == {0} | {flag.value for flag in ops.FLAGS}
+    assert {record[27] for record in records} == set(ops.DTYPE_BY_CODE)
+
+
+def test_models_lie_in_the_folder_of_their_version() -> None:
+    for path in make_golden.FOLDER.glob("*/*.txt"):
+        blob = vectors.from_text(path.stem, path.read_text(encoding="ascii")).blob
+        assert path.parent.name == f"{blob[4]}.{blob[5]}", path
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
