@@ -52,8 +52,7 @@ def _packed(elements: np.ndarray) -> bytes:
 
 def waiting_model(shape: tuple[int, int], dtype: str) -> bytes:
     """The least model with an input of this height, width and dtype."""
-    op = "dense_scores" if dtype == "bits" else "dense_u8_scores"
-    node = dense_node(op, 0, np.ones((1, *shape, 1), int), offsets=np.zeros(1, int))
+    node = dense_node(0, np.ones((1, *shape, 1), int), offsets=np.zeros(1, int))
     return encode(Network(Value(0, (*shape, 1), dtype), (node,)), SelfTest(1, 0))
 
 

@@ -153,12 +153,10 @@ def _feed(network: Network) -> dict:
     """What ``ebnn_feed`` takes at once and keeps of an input that comes row by row."""
     height, width, channels = network.input.shape
     first, others = network.nodes[0], network.nodes[1:]
-    row = packed_bits((1, width, channels), network.input.dtype)
-    rows = (
-        height
-        if first.op == "dense" or any(0 in node.inputs for node in others)
-        else min(height, first.geometry.kernel[0])
-    )
+    row, g = packed_bits((1, width, channels), network.input.dtype), first.geometry
+    span = g.kernel[0] if first.is_hits else (g.pool[0] - 1) * g.stride[0] + g.kernel[0]
+    is_whole = first.op == "dense" or any(0 in node.inputs for node in others)
+    rows = height if is_whole else min(height, span)
     window = -(-value_bytes(network.input) // 4) if rows == height else row_words(row) * rows
     return {"row_bytes": -(-row // 8), "window_rows": rows, "window_bytes": 4 * window}
 

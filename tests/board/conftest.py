@@ -80,7 +80,7 @@ def _network(rng: np.random.Generator) -> Network:
         return rng.choice(np.array([-1, 1], np.int8), shape)
 
     pool = Geometry(pool=(2, 2), pool_stride=(2, 2))
-    first = conv_node("conv_u8_bits", 0, signs(8, 3, 3, 1), pool, thresholds=rng.integers(-300, 300, 8))
-    second = conv_node("conv_bits", 1, signs(16, 3, 3, 8), pool, thresholds=rng.integers(-9, 9, 16))
-    last = dense_node("dense_scores", 2, signs(10, 5, 5, 16), offsets=rng.integers(-20, 20, 10))
+    first = conv_node(0, signs(8, 3, 3, 1), pool, thresholds=rng.integers(-300, 300, 8))
+    second = conv_node(1, signs(16, 3, 3, 8), pool, thresholds=rng.integers(-9, 9, 16))
+    last = dense_node(2, signs(10, 5, 5, 16), offsets=rng.integers(-20, 20, 10))
     return Network(Value(0, (28, 28, 1), "u8"), (first, second, last))

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 def row(**changes: object) -> dict:
     """A whole network's row with round figures."""
-    node = {"op": "conv_u8_bits", "name": "", "instructions": 900, "macs_binary": 0, "macs_byte": 100,
+    node = {"op": "conv u8 -> bits", "name": "", "instructions": 900, "macs_binary": 0, "macs_byte": 100,
             "cycles": None, "scratch": 8}  # fmt: skip
-    head = {**node, "op": "dense_scores", "instructions": 100, "macs_binary": 640, "macs_byte": 0, "cycles": 120}
+    head = {**node, "op": "dense bits -> i32", "instructions": 100, "macs_binary": 640, "macs_byte": 0, "cycles": 120}
     made = {
         "core": "m3",
         "case": "n1",

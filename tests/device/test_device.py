@@ -202,7 +202,7 @@ def test_feed_of_wrong_rows_gets_a_sentence_and_the_input_goes_on(device: Sessio
 
 def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> None:
     pixels = Value(0, (28, 28, 1), "u8")
-    network = Network(pixels, (dense_node("dense_u8_scores", 0, np.ones((2, 28, 28, 1)), offsets=[0, 1]),))
+    network = Network(pixels, (dense_node(0, np.ones((2, 28, 28, 1)), offsets=[0, 1]),))
     device.exec(f"m = ebnn.Model({encode(network, SelfTest(1, 0))!r})")
     wrong = {
         "m.infer(bytes(783))": "ValueError: input must be 784 bytes (28x28x1 uint8), got 783",
@@ -231,7 +231,7 @@ def test_a_model_too_large_for_the_board(device: Session) -> None:
     if device.board == "unix":
         pytest.skip("the unix port's heap grows")
     pixels = Value(0, (1, 1, 1), "u8")
-    network = Network(pixels, (dense_node("dense_u8_scores", 0, np.ones((1, 1, 1, 1)), offsets=[0]),))
+    network = Network(pixels, (dense_node(0, np.ones((1, 1, 1, 1)), offsets=[0]),))
     blob = bytearray(encode(network, SelfTest(1, 0)))
     blob[16:20] = ops.MAX_ARENA.to_bytes(4, "little")  # the arena
     assert raised(device, f"ebnn.Model({mended(blob)!r})").startswith("MemoryError")

@@ -66,8 +66,7 @@ def network_of(height: int, width: int, dtype: str = "u8") -> Network:
     """Three scores of a picture."""
     rng = np.random.default_rng(7)
     weights = rng.choice(np.array([-1, 1]), (3, height, width, 1))
-    op = "dense_u8_scores" if dtype == "u8" else "dense_scores"
-    node = dense_node(op, 0, weights, offsets=np.array([1, 2, 3]))
+    node = dense_node(0, weights, offsets=np.array([1, 2, 3]))
     return Network(Value(0, (height, width, 1), dtype), (node,))
 
 
@@ -210,7 +209,7 @@ def test_wrong_calls_get_a_sentence(device: Session) -> None:
 def test_inputs_of_several_channels_are_refused(device: Session) -> None:
     load_model(device, built.frozen_case().blob)
     assert device.eval("m.input_shape[2]") == 1
-    node = dense_node("dense_u8_scores", 0, np.ones((1, 2, 2, 3)), offsets=[0])
+    node = dense_node(0, np.ones((1, 2, 2, 3)), offsets=[0])
     load_model(device, encode(Network(Value(0, (2, 2, 3), "u8"), (node,)), SelfTest(1, 0)))
     assert raised(device, "ebnn.Input(m, 4, 4, ebnn.GS8)") == f"ValueError: {ops.ERROR_TEXT['PICTURE']}"
 

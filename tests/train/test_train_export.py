@@ -285,7 +285,7 @@ def test_example_script_has_25_lines_and_exports(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(text)
     subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True, timeout=120)
     network = ebnn.read_model(tmp_path / "build" / "my_mnist" / "model.ebnn").network
-    assert [node.op for node in network.nodes] == ["conv_u8_bits", "conv_bits", "dense_scores"]
+    assert [node.op for node in network.nodes] == ["conv", "conv", "dense"]
 
 
 def test_training_on_a_persons_own_chain(tmp_path: Path) -> None:

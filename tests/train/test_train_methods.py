@@ -73,11 +73,7 @@ def test_every_composition_is_exact(order: str, activation: str, more: bool, tex
 def test_order_costs_the_device_nothing(order: str) -> None:
     """One node a convolution, its pool inside."""
     chain = build(Config(arch="4c3-p2-5c3-p3s2-10", order=order), (20, 20, 1))
-    assert [node.op for node in lower(chain, images((20, 20, 1))).nodes] == [
-        "conv_u8_bits",
-        "conv_bits",
-        "dense_scores",
-    ]
+    assert [node.op for node in lower(chain, images((20, 20, 1))).nodes] == ["conv", "conv", "dense"]
 
 
 def test_falling_channels_before_a_pool_negate_weights_behind_it_they_flip() -> None:
@@ -115,7 +111,7 @@ def test_functions_on_both_sides_of_a_pool(seed: int) -> None:
         norm.gamma.array[:8] = np.random.default_rng(seed).choice(np.float32([-1, 1]), 8)
         norm.beta.array[:8], norm.variance[:8] = 0, 1
     network = assert_exact(chain, x)
-    assert [node.op for node in network.nodes] == ["conv_u8_bits", "pool_or", "dense_scores"]
+    assert [node.op for node in network.nodes] == ["conv", "pool", "dense"]
 
 
 @pytest.mark.parametrize(
