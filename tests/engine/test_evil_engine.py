@@ -14,8 +14,8 @@ from ebnn import ops
 from ebnn.cengine import CEngine
 from ebnn.errors import ModelError
 from ebnn.format import SelfTest, decode, encode
-from ebnn.geometry import Value, conv_size, filter_taps
-from ebnn.network import Network, conv_node, dense_node
+from ebnn.geometry import Value, conv_size, filter_taps, output_shape
+from ebnn.network import Network, conv_node, dense_node, pool_node
 from ebnn.plan import Plan, make_plan
 from evil.table import GOOD, Damage, mended, rows
 
@@ -65,9 +65,9 @@ def work(network: Network) -> int:
     """Multiplications of one inference, or pool positions."""
     total = 0
     for node in network.nodes:
-        source = network.values[node.inputs[0]]
-        sums = math.prod(conv_size(node.spec, source, node.geometry)) * max(node.filters, 1)
-        total += sums * (1 if node.spec.source == "pool" else filter_taps(node.spec, source, node.geometry))
+        source, pool = network.values[node.inputs[0]], math.prod(node.geometry.pool)
+        sums = min(math.prod(conv_size(node, source)), pool * math.prod(output_shape(node, source)[:2]))
+        total += sums * node.filters * filter_taps(node, source) + pool * math.prod(output_shape(node, source))
     return total
 
 
@@ -95,16 +95,24 @@ def test_readers_agree_on_whatever_bytes(sanitized: Path) -> None:
 def test_overlapping_memory_gives_wrong_scores_and_no_fault(sanitized: Path) -> None:
     """Nothing stops a model from laying its scratch or an output over what it reads."""
     rng = np.random.default_rng(3)
-    first = conv_node("conv_bits", 0, rng.choice([-1, 1], (64, 1, 1, 1)), thresholds=np.zeros(64))
-    second = conv_node("conv_bits", 1, rng.choice([-1, 1], (3, 3, 3, 64)), thresholds=np.zeros(3))
-    last = dense_node("dense_scores", 2, rng.choice([-1, 1], (2, 4, 4, 3)), offsets=[0, 0])
-    network = Network(Value(0, (6, 6, 1), "bits"), (first, second, last))
-    plan = make_plan(network)
+    weights = [rng.choice([-1, 1], shape) for shape in ((64, 1, 1, 1), (3, 3, 3, 64), (2, 4, 4, 3))]
+    hits = [conv_node(0, weights[0], thresholds=np.zeros(64)), conv_node(1, weights[1], thresholds=np.zeros(3))]
+    hits.append(dense_node(2, weights[2], offsets=[0, 0]))
+    integers = [
+        conv_node(0, weights[0], output="i16", offsets=np.zeros(64)),
+        pool_node(1, output="i16", offsets=[1] * 64),
+    ]
+    integers += [
+        pool_node(1, second=2, output="i16", offsets=[2] * 64),
+        dense_node(3, np.ones((1, 6, 6, 64)), offsets=[0]),
+    ]
     cases = []
-    for step in range(-64, 65, 4):
-        scratch = max(0, plan.outputs[0] + step)
-        places = (plan.scratch[0], (scratch, plan.scratch[1][1]), plan.scratch[2])
-        outputs = (plan.outputs[0], max(0, plan.outputs[0] - step), plan.outputs[2])
-        moved = Plan(outputs, places, plan.arena_size + 256)
-        cases.append(driver.case_of("overlap", encode(network, SelfTest(1, 0), moved)))
+    for network in (Network(Value(0, (6, 6, 1), "bits"), nodes) for nodes in (hits, integers)):
+        plan = make_plan(network)
+        for step in range(-64, 65, 4):
+            scratch = max(0, plan.outputs[0] + step)
+            places = (plan.scratch[0], (scratch, plan.scratch[1][1]), *plan.scratch[2:])
+            outputs = (plan.outputs[0], max(0, plan.outputs[0] - step), *plan.outputs[2:])
+            moved = Plan(outputs, places, plan.arena_size + 256)
+            cases.append(driver.case_of("overlap", encode(network, SelfTest(1, 0), moved)))
     assert [driver.error_in(line) for line in driver.run_driver(sanitized, cases)] == [None] * len(cases)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ebnn import ops
 from ebnn.geometry import Geometry, Value
-from ebnn.network import Network, conv_node, dense_node, pool_node
+from ebnn.network import Network, conv_node, dense_node, depthwise_node, pool_node
 from vectors import seal
 
 Change = Callable[[bytearray], None]
@@ -23,6 +23,9 @@ Change = Callable[[bytearray], None]
 TOTAL, CRC, ARENA, HEIGHT, WIDTH, CHANNELS, DTYPE, LABELS, SEED = 8, 12, 16, 20, 22, 24, 26, 28, 32
 PREPARE, THRESHOLD = 44, 45
 CONV1, POOL, CONV2, DENSE, SCORES = range(5)  # nodes of the model "chain"
+DEPTH, CODE, ADDS, SUM, LAST = range(5)  # nodes of the model "mixed"
+OUT, OUTPUT, SCRATCH, ENDING = 24, 27, 28, 31  # fields of a record: the dtype is above a place, levels or shift too
+BITS, U8, I8, I16, I32 = range(5)
 
 
 @dataclass(frozen=True)
@@ -56,29 +59,67 @@ def _signs(*shape: int) -> np.ndarray:
     return np.random.default_rng(shape).choice(np.array([-1, 1]), shape)
 
 
+def _int8(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).integers(-128, 128, shape)
+
+
 def _chain() -> Network:
-    """Every kind of node: bytes 8x7x2 -> conv -> pool -> conv -> dense -> scores, with labels."""
+    """Hits, with labels: bytes 8x7x2 -> conv -> pool -> conv -> dense -> scores."""
     first = Geometry(stride=(1, 1), pad=(1, 1, 1, 1), border=1, pool=(2, 2), pool_stride=(2, 2))
     flips = np.array([1, 0, 1, 0, 0], bool)
     nodes = (
-        conv_node("conv_u8_bits", 0, _signs(5, 3, 3, 2), first, thresholds=np.arange(-2, 3) * 50, flips=flips),
+        conv_node(0, _signs(5, 3, 3, 2), first, thresholds=np.arange(-2, 3) * 50, flips=flips),
         pool_node(1, (2, 2), (1, 1)),
-        conv_node("conv_bits", 2, _signs(9, 2, 1, 5), thresholds=np.arange(-4, 5)),
-        dense_node("dense_bits", 3, _signs(6, 2, 2, 9), thresholds=np.arange(6) + 40_000),
-        dense_node("dense_scores", 4, _signs(3, 1, 1, 6), offsets=np.array([1, -2, 3])),
+        conv_node(2, _signs(9, 2, 1, 5), thresholds=np.arange(-4, 5)),
+        dense_node(3, _signs(6, 2, 2, 9), thresholds=np.arange(6) + 40_000),
+        dense_node(4, _signs(3, 1, 1, 6), offsets=np.array([1, -2, 3])),
     )
     return Network(Value(0, (8, 7, 2), "u8"), nodes, ("a", "bc", "d"))
 
 
+def _mixed() -> Network:
+    """Integers: i8 6x6x4 -> depthwise -> code -> conv that adds the depthwise one -> sums -> scores by a conv."""
+    around = (1, 1, 1, 1)
+    gains, offsets = np.arange(4) + 5, np.arange(4) * 100
+    flips = np.arange(5) % 2 == 0
+    nodes = (
+        depthwise_node(0, _int8(4, 3, 3, 1), Geometry(pad=around), output="i8", gains=gains, offsets=offsets, shift=9),
+        pool_node(1, thresholds=np.arange(8) * 9 - 40, levels=2),
+        conv_node(2, _signs(5, 3, 3, 8), Geometry(pad=around, border=0), second=1, output="i8", offsets=np.arange(5)),
+        pool_node(3, (2, 2), (2, 2), pool_sum=True, thresholds=np.arange(10), levels=2, exclusive=True, flips=flips),
+        conv_node(3, _int8(3, 4, 4, 5), Geometry(pool=(3, 3), pool_sum=True), output="i16", offsets=np.arange(3)),
+    )
+    return Network(Value(0, (6, 6, 4), "i8"), nodes)
+
+
+def _sums() -> dict[str, Network]:
+    """Models of which the parameters end with the numbers that bounds are about."""
+    ends, most = np.array([0, 100_000]), np.full((1, 16, 16, 1), -128)
+    gains = dense_node(0, _signs(2, 3, 3, 1), offsets=ends, gains=np.array([7, -(1 << 15)]))
+    copy = pool_node(0, output="i16", offsets=[0, 0])
+    adds = pool_node(0, second=1, output="i32", offsets=ends)
+    window = conv_node(0, np.full((1, 1, 1, 1), -128), Geometry(pool=(16, 16), pool_sum=True), offsets=[100_000])
+    return {
+        "gains": Network(Value(0, (3, 3, 1), "bits"), (gains,)),
+        "adds": Network(Value(0, (1, 1, 2), "u8"), (copy, adds)),
+        "window": Network(Value(0, (16, 16, 1), "i16"), (window,)),
+        "int8": Network(Value(0, (16, 16, 1), "i16"), (dense_node(0, most, offsets=[100_000]),)),
+    }
+
+
 def _good() -> dict[str, bytes]:
-    scores = dense_node("dense_scores", 0, _signs(3, 3, 3, 3), offsets=np.array([1, 2, 100_000]))
-    bytes_ = dense_node("dense_u8_scores", 0, _signs(2, 4, 4, 1), offsets=np.array([1, 100_000]))
-    bit = dense_node("dense_scores", 0, _signs(2, 4, 4, 1), offsets=np.array([1, -1]))
+    scores = dense_node(0, _signs(3, 3, 3, 3), offsets=np.array([1, 2, 100_000]))
+    bytes_ = dense_node(0, _signs(2, 4, 4, 1), offsets=np.array([1, 100_000]))
+    bit = dense_node(0, _signs(2, 4, 4, 1), offsets=np.array([1, -1]))
+    wide = conv_node(0, _signs(2, 2, 3, 3), Geometry(), output="i8", offsets=np.array([1, -1]))
     return {
         "chain": seal(_chain()),
+        "mixed": seal(_mixed()),
         "bit": seal(Network(Value(0, (4, 4, 1), "bits"), (bit,))),
         "bits": seal(Network(Value(0, (3, 3, 3), "bits"), (scores,))),
         "bytes": seal(Network(Value(0, (4, 4, 1), "u8"), (bytes_,))),
+        "i16": seal(Network(Value(0, (2, 3, 3), "i16"), (wide,))),
+        **{name: seal(network) for name, network in _sums().items()},
     }
 
 
@@ -100,6 +141,11 @@ def put(code: str, offset: int, *values: int) -> Change:
 def node(index: int, offset: int, code: str, *values: int) -> Change:
     """Write into a node record."""
     return put(code, ops.HEADER_SIZE + ops.RECORD_SIZE * index + offset, *values)
+
+
+def lay(index: int, field: int, words: int) -> Change:
+    """Write one of the two places in the arena of a node record."""
+    return node(index, field, "3B", *words.to_bytes(3, "little"))
 
 
 def both(*changes: Change) -> Change:
@@ -215,7 +261,8 @@ def _file_rows() -> Iterator[Damage]:
     yield Damage("major 255", "VERSION", put("B", 4, 255))
     yield Damage("minor above", "VERSION", put("B", 5, ops.FORMAT_MINOR + 1))
     yield Damage("minor 255", "VERSION", put("B", 5, 255))
-    yield Damage("minor below", "VERSION", put("B", 5, ops.FORMAT_MINOR - 1))
+    for major, minor in ((0, 4), (0, 0), (0, 255), (1, 1), (2, 0)):
+        yield Damage(f"version {major}.{minor}", "VERSION", put("2B", 4, major, minor))
     yield Damage("version before size", "VERSION", both(put("B", 5, 255), cut(-1)))
     yield Damage("header only", "TRUNCATED", cut(48))
     yield Damage("last byte missing", "TRUNCATED", cut(-1))
@@ -243,7 +290,7 @@ def _header_rows() -> Iterator[Damage]:
     yield Damage("largest arena", None, put("I", ARENA, ops.MAX_ARENA))
     for name, place in (("height", HEIGHT), ("width", WIDTH), ("channels", CHANNELS)):
         yield Damage(f"input {name} 0", "HEADER", put("H", place, 0))
-    for dtype in (2, 3, 255):
+    for dtype in (I32, 5, 255):
         yield Damage(f"input dtype {dtype}", "HEADER", put("B", DTYPE, dtype))
     yield Damage("reserved byte", "HEADER", put("B", 27, 1))
     yield Damage("seed 0", "HEADER", put("I", SEED, 0))
@@ -254,6 +301,8 @@ def _header_rows() -> Iterator[Damage]:
         yield Damage(f"bits of input {shape}", "HEADER", change, base="bits")
     yield Damage("2^27 bits of input", "RANGE", put("3H", HEIGHT, 8192, 16384, 1), base="bits")
     yield Damage("2^24 bytes of input", "RANGE", put("3H", HEIGHT, 4096, 4096, 1), base="bytes")
+    yield Damage("2^23 i16 of input", "RANGE", put("3H", HEIGHT, 4096, 2048, 1), base="int8")
+    yield Damage("i16 of input above 2^27 bits", "HEADER", put("3H", HEIGHT, 4096, 2049, 1), base="int8")
     yield Damage("more records than bytes", "HEADER", put("B", 7, 255))
     yield Damage("records end behind the file", "HEADER", both(cut(48 + 36 * 5 - 1), put("I", TOTAL, 227)))
     yield Damage("reserved u16, low byte", "HEADER", put("H", 46, 1))
@@ -270,6 +319,9 @@ def _preparation_rows() -> Iterator[Damage]:
     for prepare in (1, 3, 5, 9, 11, 13):
         yield Damage(f"good prepare {prepare}", None, put("B", PREPARE, prepare), base="bytes")
     yield Damage("preparation of two channels", "HEADER", put("B", PREPARE, 3))
+    for dtype in (I8, I16):
+        change = both(put("B", PREPARE, 3), put("B", DTYPE, dtype))
+        yield Damage(f"preparation of dtype {dtype}", "HEADER", change, base="bytes")
     yield Damage("threshold, nothing recorded", "HEADER", put("B", THRESHOLD, 1), base="bit")
     yield Damage("threshold of bytes", "HEADER", put("2B", PREPARE, 3, 1), base="bytes")
     yield Damage("preparation of bits without a threshold", "HEADER", put("B", PREPARE, 3), base="bit")
@@ -279,39 +331,95 @@ def _preparation_rows() -> Iterator[Damage]:
 
 
 def _link_rows() -> Iterator[Damage]:
-    for code in (0, 8, 99, 255):
+    for code in (0, 5, 8, 99, 255):
         yield Damage(f"operator {code}", "OP", node(CONV1, 0, "B", code))
     yield Damage("operator of the last node", "OP", node(SCORES, 0, "B", 0))
     yield Damage("operator before link", "OP", both(node(POOL, 0, "B", 9), node(POOL, 2, "B", 9)))
     for index, source in ((CONV1, 1), (POOL, 2), (CONV2, 5), (SCORES, 5), (SCORES, 6), (SCORES, 255)):
         yield Damage(f"node {index} reads value {source}", "LINK", node(index, 2, "B", source))
-    yield Damage("second input", "LINK", node(CONV2, 3, "B", 1))
-    yield Damage("bits operator on bytes", "LINK", node(CONV1, 0, "B", 2))
-    yield Damage("bytes operator on bits", "LINK", node(CONV2, 0, "B", 1))
-    yield Damage("pool of bytes", "LINK", node(POOL, 2, "B", 0))
-    yield Damage("scores of bytes on bits", "LINK", put("B", DTYPE, 0), base="bytes")
+    for index, second in ((DEPTH, 1), (ADDS, 3), (ADDS, 4), (ADDS, 255)):
+        yield Damage(f"node {index} adds value {second}", "LINK", node(index, 3, "B", second), base="mixed")
+    yield Damage("second input of bits", "LINK", node(ADDS, 3, "B", 2), base="mixed")
+    yield Damage("second input of bits where nothing is added", "LINK", node(CONV2, 3, "B", 1))
     yield Damage("link before shape", "LINK", both(node(CONV2, 2, "B", 9), node(CONV2, 8, "B", 0)))
+    change = both(node(ADDS, 3, "B", 2), node(ADDS, OUTPUT, "B", 9))
+    yield Damage("second input before shape", "LINK", change, base="mixed")
 
 
 def _unused_rows() -> Iterator[Damage]:
-    for flag in (8, 128):
-        yield Damage(f"flag {flag}", "SHAPE", _flag(CONV1, flag))
-    yield Damage("pool with a border", "SHAPE", _flag(POOL, 1))
-    yield Damage("pool with wide parameters", "SHAPE", _flag(POOL, 2))
-    yield Damage("pool with flips", "SHAPE", _flag(POOL, 4))
-    yield Damage("dense layer with a border", "SHAPE", _flag(DENSE, 1))
-    yield Damage("scores with a border", "SHAPE", _flag(SCORES, 1))
-    yield Damage("scores with flips", "SHAPE", _flag(SCORES, 4))
+    named = {flag.name: flag.value for flag in ops.FLAGS}
+    for base, index, names in (
+        ("chain", CONV1, ("border_none", "gains", "exclusive")),
+        ("chain", POOL, ("border_plus", "wide", "flips", "border_none", "int8_weights", "gains", "exclusive")),
+        ("chain", CONV2, ("gains", "exclusive")),
+        ("chain", DENSE, ("border_plus", "border_none", "sum", "gains", "exclusive")),
+        ("chain", SCORES, ("border_plus", "flips", "border_none", "sum", "exclusive")),
+        ("mixed", DEPTH, ("border_plus", "flips", "border_none", "exclusive")),
+        ("mixed", CODE, ("border_plus", "border_none", "int8_weights", "gains")),
+        ("mixed", ADDS, ("border_plus", "flips", "exclusive")),
+        ("mixed", SUM, ("border_plus", "border_none", "int8_weights", "gains")),
+        ("i16", 0, ("border_plus", "flips", "border_none", "exclusive")),
+    ):
+        for name in names:
+            yield Damage(f"{name} in node {index} of {base}", "SHAPE", _flag(index, named[name]), base=base)
     for index, kinds in ((POOL, range(8, 16)), (DENSE, range(8, 24)), (SCORES, range(8, 24))):
-        for place in kinds:
-            yield Damage(f"unused byte {place} of node {index}", "SHAPE", node(index, place, "B", 1))
-    yield Damage("pool with filters", "SHAPE", node(POOL, 4, "H", 5))
-    yield Damage("pool with parameters", "SHAPE", node(POOL, 32, "I", 228))
+        for field in kinds:
+            yield Damage(f"unused byte {field} of node {index}", "SHAPE", node(index, field, "B", 1))
+    yield Damage("pool of bits with parameters", "SHAPE", node(POOL, 32, "I", 228))
+
+
+def _ending_rows() -> Iterator[Damage]:
+    for dtype in (5, 9, 128, 255):
+        yield Damage(f"output dtype {dtype}", "SHAPE", node(CONV1, OUTPUT, "B", dtype))
+        yield Damage(f"output dtype {dtype} of the last node", "SHAPE", node(SCORES, OUTPUT, "B", dtype))
+    for dtype in (BITS, U8):
+        yield Damage(f"scores of dtype {dtype}", "SHAPE", node(SCORES, OUTPUT, "2BxxB", dtype, 0, 1))
+    for dtype in (I8, I16):
+        yield Damage(f"good scores of dtype {dtype}", None, node(SCORES, OUTPUT, "B", dtype))
+    yield Damage("scores before the last node", "SHAPE", node(DENSE, OUTPUT, "B", I32))
+    yield Damage("i32 that nobody reads", "SHAPE", node(SUM, OUTPUT, "B", I32), base="mixed")
+    yield Damage("one node, no scores", "SHAPE", put("B", 7, 1))
+    yield Damage("scores of two positions", "SHAPE", node(LAST, 16, "B", 2), base="mixed")
+    yield Damage("last node of bits", "SHAPE", put("B", 7, 4), base="mixed")
+    for index in (CONV1, POOL, CONV2, DENSE):
+        yield Damage(f"no levels in node {index}", "SHAPE", node(index, ENDING, "B", 0))
+    yield Damage("pool of bits with two levels", "SHAPE", node(POOL, ENDING, "B", 2))
+    yield Damage("no levels, exclusive", "SHAPE", node(SUM, ENDING, "B", 0), base="mixed")
+    yield Damage("one level, exclusive", "SHAPE", node(SUM, ENDING, "B", 1), base="mixed")
+    levels = both(node(CONV2, 4, "H", 258), node(CONV2, ENDING, "B", 255))
+    yield Damage("levels that make more than 65535 channels", "SHAPE", levels)
+    few = both(node(CONV2, 4, "H", 257), node(CONV2, ENDING, "B", 255))
+    yield Damage("levels that make 65535 channels", "RANGE", few)
+    for shift in (32, 63, 255):
+        yield Damage(f"shift {shift}", "SHAPE", node(SCORES, ENDING, "B", shift))
+        yield Damage(f"shift {shift} of an inner node", "SHAPE", node(ADDS, ENDING, "B", shift), base="mixed")
+    yield Damage("shift 31", None, node(SCORES, ENDING, "B", 31))
     for index in (CONV1, CONV2, DENSE, SCORES):
         yield Damage(f"no filters in node {index}", "SHAPE", node(index, 4, "H", 0))
-    yield Damage("last node without scores", "SHAPE", both(node(SCORES, 0, "B", 4)))
-    yield Damage("scores before the last node", "SHAPE", node(DENSE, 0, "B", 6))
-    yield Damage("one node, no scores", "SHAPE", put("B", 7, 1))
+    for index, base in ((DEPTH, "mixed"), (CODE, "mixed"), (SUM, "mixed"), (POOL, "chain")):
+        for filters in (0, 1, 6, 65534):
+            yield Damage(
+                f"{filters} filters in node {index} of {base}", "SHAPE", node(index, 4, "H", filters), base=base
+            )
+    yield Damage("pool of bits with twice its channels", "SHAPE", node(POOL, 4, "H", 10))
+    yield from _second_rows()
+
+
+def _second_rows() -> Iterator[Damage]:
+    yield Damage("second input of thresholds", "SHAPE", node(SUM, 3, "B", 1), base="mixed")
+    yield Damage("second input of thresholds that fits", "SHAPE", node(CODE, 3, "B", 1), base="mixed")
+    yield Damage("second input of another size", "SHAPE", node(LAST, 3, "B", 1), base="mixed")
+    yield Damage("second input that is higher", "SHAPE", node(ADDS, 12, "B", 0), base="mixed")
+    yield Damage("second input that is wider", "SHAPE", node(ADDS, 13, "B", 0), base="mixed")
+    yield Damage("second input of more channels", "SHAPE", node(ADDS, 4, "H", 3), base="mixed")
+    yield Damage("second input of as many channels", None, node(ADDS, 3, "B", 0), base="mixed")
+    yield Damage("second input that is the input", None, both(node(1, 2, "B", 1)), base="adds")
+    yield Damage(
+        "shape of the second input before range",
+        "SHAPE",
+        both(node(ADDS, 4, "H", 3), node(ADDS, 32, "I", 2)),
+        base="mixed",
+    )
 
 
 def _flag(index: int, flag: int) -> Change:
@@ -352,6 +460,10 @@ def _geometry_rows() -> Iterator[Damage]:
         # A pool would make the output small enough, but the map before it counts too.
         yield Damage(f"map too {name}, pooled", "SHAPE", both(tall, _long_pool(axis)))
     large = both(put("3H", HEIGHT, 64, 64, 1), node(CONV1, 4, "H", 65535), _unpooled(CONV1))
+    bytes_ = both(
+        put("3H", HEIGHT, 64, 65, 1), node(CONV1, 4, "H", 4096), _unpooled(CONV1), node(CONV1, OUTPUT, "B", U8)
+    )
+    yield Damage("output of bytes above 2^27 bits", "SHAPE", both(bytes_, node(CONV1, 1, "B", 0)))
     yield Damage("output above 2^27 bits", "SHAPE", large)
     huge = both(put("3H", HEIGHT, 4096, 4096, 1), node(CONV1, 4, "H", 65535), _unpooled(CONV1))
     yield Damage("output above 2^32 bits", "SHAPE", huge)
@@ -389,6 +501,19 @@ def _range_rows() -> Iterator[Damage]:
     yield Damage("more filters than parameters", "RANGE", node(CONV2, 4, "H", 40))
     yield Damage("wide parameters that are not there", "RANGE", both(params_at_end(CONV2, 56), _flag(CONV2, 2)))
     yield Damage("flips that are not there", "RANGE", both(params_at_end(CONV2, 56), _flag(CONV2, 4)))
+    yield Damage("levels that are not there", "RANGE", both(params_at_end(CONV2, 56), node(CONV2, ENDING, "B", 2)))
+    for index, size in ((DEPTH, 52), (CODE, 16), (ADDS, 72), (SUM, 24), (LAST, 248)):
+        change = params_at_end(index, size - 4)
+        yield Damage(f"parameters of node {index} of mixed end 4 behind the file", "RANGE", change, base="mixed")
+        change = params_at_end(index, size)
+        yield Damage(f"parameters of node {index} of mixed end with the file", None, change, base="mixed")
+    change = both(params_at_end(SCORES, 20), _flag(SCORES, 64))
+    yield Damage("gains that are not there", "RANGE", change)
+    yield Damage("int8 weights that are not there", "RANGE", both(params_at_end(DENSE, 72), _flag(DENSE, 16)))
+    yield Damage(
+        "int8 weights that are there", None, both(grow(400, told=True), params_at_end(DENSE, 240), _flag(DENSE, 16))
+    )
+    yield Damage("pool that wants parameters", "RANGE", _flag(POOL, 32))
     wide = both(put("3H", HEIGHT, 1, 1, 65535), node(CONV1, 8, "8B", 255, 255, 1, 1, 254, 254, 254, 254))
     yield Damage("one filter above 2^27 bits", "RANGE", both(wide, node(CONV1, 4, "H", 1)))
     # 65535 rows of 255 * 255 * 65535 bits pass 2^32 words: no product may wrap.
@@ -399,7 +524,7 @@ def _range_rows() -> Iterator[Damage]:
     # 2^15 rows of 2^15 words: their bytes are 0 where a product wraps, and all else is there.
     wraps = both(put("3H", HEIGHT, 128, 128, 64), node(CONV1, 4, "H", 1 << 15), _kernel(CONV1, 128, 128))
     yield Damage("rows whose bytes wrap", "RANGE", both(wraps, roomy(80_000)))
-    yield Damage("range before arena", "RANGE", both(node(CONV2, 32, "I", 2), node(CONV2, 24, "I", 2)))
+    yield Damage("range before arena", "RANGE", both(node(CONV2, 32, "I", 2), lay(CONV2, OUT, 0xFFFF)))
 
 
 def _unpool(index: int) -> Change:
@@ -416,59 +541,106 @@ def _overflow_rows() -> Iterator[Damage]:
     yield Damage("byte taps that are not there", "RANGE", taps)
     many = both(put("3H", HEIGHT, 2049, 2048, 1), node(0, 4, "H", 1), grow(530_000, told=True))
     yield Damage("as many taps of bits", "ARENA", many, base="bits")
-    for base, limit in (("bits", (1 << 31) - 1 - 27), ("bytes", (1 << 31) - 1 - 255 * 16)):
+    top = (1 << 31) - 1
+    for base, limit in (
+        ("bits", top - 27),
+        ("bytes", top - 255 * 16),
+        ("gains", top - 9 * 32768),
+        ("adds", top - 255 - 32768),
+        ("window", top - (1 << 30)),
+        ("int8", top - (1 << 30)),
+    ):
         yield Damage(f"largest offset of {base}", None, _offset(base, limit), base=base)
         yield Damage(f"smallest offset of {base}", None, _offset(base, -limit), base=base)
         yield Damage(f"offset of {base} too large", "OVERFLOW", _offset(base, limit + 1), base=base)
         yield Damage(f"offset of {base} too small", "OVERFLOW", _offset(base, -limit - 1), base=base)
         yield Damage(f"offset -2^31 of {base}", "OVERFLOW", _offset(base, -(1 << 31)), base=base)
-    change = both(_offset("bits", (1 << 31) - 1), node(0, 24, "I", 2))
+    yield Damage("gain 0 with the largest offset", None, both(_gain(0), _offset("gains", top)), base="gains")
+    yield Damage(
+        "gain 0 with an offset of -2^31", "OVERFLOW", both(_gain(0), _offset("gains", -(1 << 31))), base="gains"
+    )
+    gain = both(_gain(32767), _offset("gains", top - 9 * 32767))
+    yield Damage("gain 32767 with the largest offset", None, gain, base="gains")
+    gain = both(_gain(32767), _offset("gains", top - 9 * 32767 + 1))
+    yield Damage("gain 32767 with a larger offset", "OVERFLOW", gain, base="gains")
+    for axis, field in enumerate((HEIGHT, WIDTH)):
+        window = both(put("H", field, 17), node(0, 16 + axis, "B", 17))
+        yield Damage(f"a window of 272 positions, axis {axis}", "OVERFLOW", window, base="window")
+    taps = both(put("H", WIDTH, 17), roomy(400))
+    yield Damage("272 taps of i16 and int8", "OVERFLOW", taps, base="int8")
+    taps = both(put("3H", HEIGHT, 16, 16, 129), roomy(40_000), node(0, 1, "B", 0))
+    yield Damage("33024 taps of i16", "OVERFLOW", taps, base="int8")
+    taps = both(put("3H", HEIGHT, 16, 16, 128), roomy(40_000), node(0, 1, "B", 0))
+    yield Damage("32768 taps of i16", None, taps, base="int8")
+    taps = both(put("3H", HEIGHT, 256, 256, 1), put("B", DTYPE, I8), roomy(70_000))
+    yield Damage("65536 taps of i8 and int8", None, taps, base="int8")
+    taps = both(put("3H", HEIGHT, 256, 257, 1), put("B", DTYPE, I8), roomy(70_000))
+    yield Damage("65792 taps of i8 and int8", "OVERFLOW", taps, base="int8")
+    taps = both(put("3H", HEIGHT, 129, 256, 1), put("B", DTYPE, U8), roomy(40_000))
+    yield Damage("33024 taps of u8 and int8", "OVERFLOW", taps, base="int8")
+    wide = both(node(SUM, 16, "2B", 255, 255), node(SUM, 20, "4B", 249, 249, 0, 0))
+    yield Damage("a window of 255 x 255 bytes", None, wide, base="mixed")
+    change = both(_offset("bits", top), lay(0, OUT, 0xFFFFFF))
     yield Damage("overflow before arena", "OVERFLOW", change, base="bits")
 
 
 def _offset(base: str, value: int) -> Change:
-    """The last offset of a model of one node, which stands at the end of the file."""
-    return put("i", len(GOOD[base]) - 4, value)
+    """The last offset of a model, which stands at the end of the file, before gains."""
+    return put("i", len(GOOD[base]) - (8 if base == "gains" else 4), value)
+
+
+def _gain(value: int) -> Change:
+    """The last gain of the model "gains"."""
+    return put("h", len(GOOD["gains"]) - 2, value)
 
 
 def _arena_rows() -> Iterator[Damage]:
-    for index in range(5):
-        for step in (1, 2, 3):
-            yield Damage(f"output of node {index} moved by {step}", "ARENA", add_node(index, 24, "I", step))
-    for step in (1, 2):
-        yield Damage(f"scratch moved by {step}", "ARENA", add_node(CONV1, 28, "I", step))
-    for place in (0x7FFFFFFC, 0xFFFFFFFC):
-        yield Damage(f"output at {place:#x}", "ARENA", node(CONV2, 24, "I", place))
-        yield Damage(f"scratch at {place:#x}", "ARENA", node(CONV2, 28, "I", place))
-    for index in range(5):
-        yield Damage(f"output of node {index} behind the arena", "ARENA", _at_arena_end(index, 24))
-        yield Damage(f"scratch of node {index} behind the arena", "ARENA", _behind_arena(index))
+    for words in (0x3FFFFF, 0x7FFFFF, 0x800000, 0xFFFFFF):
+        yield Damage(f"output at word {words:#x}", "ARENA", lay(CONV2, OUT, words))
+        yield Damage(f"scratch at word {words:#x}", "ARENA", lay(CONV2, SCRATCH, words))
+        yield Damage(f"empty scratch at word {words:#x}", "ARENA", lay(POOL, SCRATCH, words))
+    last = lay(SCORES, OUT, (ops.MAX_ARENA - 12) // 4)
+    yield Damage("output at the last words of the largest arena", None, both(put("I", ARENA, ops.MAX_ARENA), last))
+    behind = lay(SCORES, OUT, (ops.MAX_ARENA - 8) // 4)
+    yield Damage("output behind the largest arena", "ARENA", both(put("I", ARENA, ops.MAX_ARENA), behind))
+    for base in ("chain", "mixed"):
+        for index in range(5):
+            name = f"of node {index} of {base} behind the arena"
+            yield Damage(f"output {name}", "ARENA", _at_arena_end(index, OUT, 0), base=base)
+            yield Damage(f"scratch {name}", "ARENA", _at_arena_end(index, SCRATCH, 1), base=base)
     yield Damage("no arena", "ARENA", put("I", ARENA, 0))
     yield Damage("arena 4 bytes short", "ARENA", add(ARENA, "I", -4))
     yield Damage("arena larger than needed", None, add(ARENA, "I", 4))
-    for index in (CONV1, CONV2):
-        yield Damage(f"scratch of node {index} a word short", "ARENA", add_node(index, 6, "H", -1))
-        yield Damage(f"no scratch in node {index}", "ARENA", node(index, 6, "H", 0))
-    yield Damage("no scratch for a row on the input", "ARENA", add_node(0, 6, "H", -1), base="bits")
+    for index, base in ((CONV1, "chain"), (CONV2, "chain"), (ADDS, "mixed"), (LAST, "mixed"), (0, "bits"), (0, "i16")):
+        exact = both(_scratch(base, index, 0), add(ARENA, "I", 1 << 20))
+        yield Damage(f"the least scratch of node {index} of {base}", None, exact, base=base)
+        short = both(_scratch(base, index, -1), add(ARENA, "I", 1 << 20))
+        yield Damage(f"scratch of node {index} of {base} a word short", "ARENA", short, base=base)
+        yield Damage(f"no scratch in node {index} of {base}", "ARENA", node(index, 6, "H", 0), base=base)
+    for index in (DEPTH, CODE, SUM):
+        yield Damage(f"node {index} of mixed needs no scratch", None, node(index, 6, "H", 0), base="mixed")
     yield Damage("scratch that nobody needs", None, both(node(SCORES, 6, "H", 2), add(ARENA, "I", 64)))
     yield Damage("scratch that ends behind the arena", "ARENA", node(CONV1, 6, "H", 65535))
-    yield Damage("arena before the next node", "ARENA", both(node(CONV1, 24, "I", 2), node(POOL, 0, "B", 99)))
+    yield Damage("arena before the next node", "ARENA", both(lay(CONV1, OUT, 0xFFFF), node(POOL, 0, "B", 99)))
 
 
-def _at_arena_end(index: int, field: int) -> Change:
+def _at_arena_end(index: int, field: int, more: int) -> Change:
+    """A place ``more`` words behind the arena: wrong even where what lies there is empty."""
+
     def change(data: bytearray) -> None:
-        node(index, field, "I", struct.unpack_from("<I", data, ARENA)[0])(data)
+        lay(index, field, struct.unpack_from("<I", data, ARENA)[0] // 4 + more)(data)
 
     return change
 
 
-def _behind_arena(index: int) -> Change:
-    """Scratch that begins a word behind the arena: wrong even where it is empty."""
+# Words of scratch that section 5 asks for. chain: a row of 7 x 8 bits, and 18 bytes; 2 x 1 x 8 bits. mixed: twice
+# 3 x 3 x 8 bits; 4 x 4 x 5 bytes. bits: 3 x 3 x 4 bits. i16: 2 x 3 x 3 elements.
+LEAST = {("chain", CONV1): 2 + 5, ("chain", CONV2): 1, ("mixed", ADDS): 6, ("mixed", LAST): 20, ("bits", 0): 2,
+         ("i16", 0): 9}  # fmt: skip
 
-    def change(data: bytearray) -> None:
-        node(index, 28, "I", struct.unpack_from("<I", data, ARENA)[0] + 4)(data)
 
-    return change
+def _scratch(base: str, index: int, more: int) -> Change:
+    return node(index, 6, "H", LEAST[base, index] + more)
 
 
 def _label_rows() -> Iterator[Damage]:
@@ -482,13 +654,13 @@ def _label_rows() -> Iterator[Damage]:
     yield Damage("label longer than the file", "LABELS", label_byte(0, 255))
     yield Damage("label that is no UTF-8", None, label_byte(1, 0xFF))
     yield Damage("no labels", None, put("I", LABELS, 0))
-    yield Damage("nodes before labels", "ARENA", both(put("I", LABELS, 1), node(SCORES, 24, "I", 2)))
+    yield Damage("nodes before labels", "ARENA", both(put("I", LABELS, 1), lay(SCORES, OUT, 0xFFFF)))
 
 
 def rows() -> list[Damage]:
     """The whole table."""
     families = (
-        _file_rows, _header_rows, _link_rows, _unused_rows, _geometry_rows, _range_rows, _overflow_rows,
+        _file_rows, _header_rows, _link_rows, _unused_rows, _ending_rows, _geometry_rows, _range_rows, _overflow_rows,
         _arena_rows, _label_rows,
     )  # fmt: skip
     return [row for family in families for row in family()]
