@@ -8,8 +8,11 @@ RUN, OPEN, CORE, PLAIN, LANES, BYTES, INPUT = (
     f"usermod/ebnn/engine/ebnn_{name}"
     for name in ("run.c", "open.c", "core.h", "plain.c", "lanes.c", "bytes.c", "input.c")
 )
-SIM, FOLD, FORMAT, BITS, PLAN, GEOMETRY, PREPARE, CALIBRATE = (
-    f"host/ebnn/{name}.py" for name in ("sim", "fold", "format", "bits", "plan", "geometry", "prepare", "calibrate")
+SIM, FOLD, FORMAT, RECORD, BLOCKS, RULES, BITS, PLAN, GEOMETRY, PREPARE, CALIBRATE = (
+    f"host/ebnn/{name}.py"
+    for name in (
+        *("sim", "fold", "format", "record", "blocks", "rules", "bits", "plan", "geometry", "prepare", "calibrate"),
+    )
 )
 
 
@@ -408,26 +411,31 @@ TILES = (
 )
 
 HOST = (
-    Mutation("hit on > instead of >=", SIM, "acc >= node.thresholds", "acc > node.thresholds"),
-    Mutation(
-        "flip before the pool",
-        SIM,
-        "    if geometry.pools:",
-        "    hits = hits if node.flips is None else hits ^ node.flips\n    if geometry.pools:",
-    ),
-    Mutation(
-        "pool padding counts as hits",
-        SIM,
-        "_padded(hits, geometry.pool_pad, False)",
-        "_padded(hits, geometry.pool_pad, True)",
-    ),
-    Mutation("border of bytes is 1", SIM, "(255 if plus else 0)", "(1 if plus else 0)"),
-    Mutation("border +1 ignored", SIM, "plus = geometry.border > 0", "plus = False"),
-    Mutation("stride of the other axis", SIM, ":: stride[1]]", ":: stride[0]]"),
+    Mutation("hit on > instead of >=", SIM, "None, :] >= node.thresholds", "None, :] > node.thresholds"),
+    Mutation("levels filter by filter", SIM, "node.thresholds.reshape(node.levels, node.filters)",
+             "node.thresholds.reshape(node.filters, node.levels).T"),
+    Mutation("some level's hit", SIM, "np.logical_xor.reduce", "np.logical_or.reduce"),
+    Mutation("flips lost", SIM, "hits if node.flips is None else hits ^ node.flips", "hits"),
+    Mutation("pool padding counts", SIM, "_padded(sums, geometry.pool_pad, nothing)",
+             "_padded(sums, geometry.pool_pad, 0)"),
+    Mutation("the largest instead of the sum", SIM, "(np.add, 0) if geometry.pool_sum", "(np.add, 0) if False"),
+    Mutation("pool stride of the other axis", SIM, "slice(start[axis], end, stride[axis])",
+             "slice(start[axis], end, stride[0])"),
+    Mutation("border of bytes is 1", SIM, "255 if geometry.border > 0", "1 if geometry.border > 0"),
+    Mutation("border of bits always -1", SIM, '{"bits": geometry.border,', '{"bits": -1,'),
+    Mutation("stride of the other axis", SIM, ":: geometry.stride[1]]", ":: geometry.stride[0]]"),
     Mutation("padding of the other side", SIM, "(top, bottom), (left, right)", "(top, bottom), (right, left)"),
     Mutation("taps in another order", SIM, "transpose(0, 1, 2, 4, 5, 3)", "transpose(0, 1, 2, 5, 4, 3)"),
-    Mutation("bit 0 is 0", SIM, "taps = 2 * taps - 1", "taps = 1 * taps"),
+    Mutation("filters of a channel side by side", SIM, "mcij->nyxmc", "mcij->nyxcm"),
+    Mutation("channels repeated side by side", SIM, "np.tile(x, node.filters // source.shape[2])",
+             "np.repeat(x, node.filters // source.shape[2], -1)"),
+    Mutation("bit 0 is 0", SIM, "x = 2 * x - 1", "x = 1 * x"),
     Mutation("sums in float32 where they are not exact", SIM, "else np.float64", "else np.float32"),
+    Mutation("shifts round to 0", SIM, "out = t >> node.shift",
+             "out = np.trunc(t / (1 << node.shift)).astype(np.int64)"),
+    Mutation("gains ignored", SIM, "(1 if node.gains is None else node.gains)", "1"),
+    Mutation("second input taken off", SIM, "second.shape[-1]] += second", "second.shape[-1]] -= second"),
+    Mutation("clamp without the least", SIM, "limits.least, limits.most)", "-limits.most, limits.most)"),
     Mutation(
         "last of equal scores",
         SIM,
@@ -442,30 +450,34 @@ HOST = (
         "constant 0 hits at the top", FOLD, "(high - low) // step + 1, np.int64", "(high - low) // step, np.int64"
     ),
     Mutation("falling taken for rising", FOLD, "falling = first & ~last", "falling = ~first & ~last"),
-    Mutation("wide parameters stored as narrow", FORMAT, "bool((numbers != numbers.astype(np.int16)).any())", "False"),
+    Mutation("wide parameters stored as narrow", RECORD, "bool((numbers != numbers.astype(np.int16)).any())", "False"),
+    Mutation("border flag lost", RECORD, "geometry.border > 0)", "geometry.border > 1)"),
+    Mutation("border counts", RECORD, "geometry.border == 0)", "geometry.border > 1)"),
+    Mutation("second input lost", RECORD, "node.second or 0", "0"),
+    Mutation("flags without a meaning", RECORD, "unused = self.flags & ~self._allowed(source)", "unused = 0"),
+    Mutation("flips without thresholds", RECORD, "(ops.FLAG_FLIPS, is_bits and has_numbers)",
+             "(ops.FLAG_FLIPS, is_bits)"),
+    Mutation("a border of two kinds", RECORD, " and not self.flags & ops.FLAG_BORDER_NONE", ""),
+    Mutation("parameters of an OR", RECORD, "self.params and is_or(self, source)", "0"),
+    Mutation("weights of bytes in pixel strides", BLOCKS, 'bits.pack_maps(rows > 0) if source.dtype == "bits"',
+             "bits.pack_maps(rows > 0) if source.dtype"),
+    Mutation("columns before rows", BLOCKS, "rows.transpose(0, 2, 3, 1, 4)", "rows.transpose(0, 3, 2, 1, 4)"),
+    Mutation("gains take no room", BLOCKS, "16 * layer.filters if flags", "0 * layer.filters if flags"),
     Mutation("checksum misses bytes", FORMAT, "zlib.crc32(blob[16:], ", "zlib.crc32(blob[20:], "),
-    Mutation("border flag lost", FORMAT, "if node.geometry.border > 0", "if node.geometry.border > 1"),
-    Mutation(
-        "newer minor accepted",
-        FORMAT,
-        "(blob[4], blob[5]) != (ops.FORMAT_MAJOR, ops.FORMAT_MINOR)",
-        "blob[4] != ops.FORMAT_MAJOR or blob[5] < ops.FORMAT_MINOR",
-    ),
-    Mutation(
-        "older minor accepted",
-        FORMAT,
-        "(blob[4], blob[5]) != (ops.FORMAT_MAJOR, ops.FORMAT_MINOR)",
-        "blob[4] != ops.FORMAT_MAJOR or blob[5] > ops.FORMAT_MINOR",
-    ),
-    Mutation("second input accepted", FORMAT, "or record.second != 0", "or record.second > 1"),
+    Mutation("newer minor accepted", FORMAT, "blob[5] > ops.FORMAT_MINOR", "blob[5] > ops.FORMAT_MINOR + 1"),
+    Mutation("other major accepted", FORMAT, "blob[4] != ops.FORMAT_MAJOR or ", ""),
+    Mutation("second input from later", FORMAT, "max(found.input, found.second) >=", "found.input >="),
     Mutation("parameters inside of the records", FORMAT, "start < self.records_end or", "start < 48 or"),
-    Mutation("arena off by one", FORMAT, "start + length > self.arena_size", "start + length > self.arena_size + 4"),
-    Mutation(
-        "weights of bytes in pixel strides",
-        FORMAT,
-        "bits.pack_rows(plus.reshape(node.filters, -1))",
-        "bits.pack_maps(plus)",
-    ),
+    Mutation("arena off by one", FORMAT, "start + size > self.arena_size", "start + size > self.arena_size + 4"),
+    Mutation("second input of another size", RULES, "second.shape[:2] != (height, width)", "False"),
+    Mutation("second input of more channels", RULES, "second.shape[2] > channels", "second.shape[2] > channels + 1"),
+    Mutation("second input of bits", RULES, "second.dtype not in ops.SECOND_DTYPES", 'second.dtype == "i32"'),
+    Mutation("sums of 31 bits", RULES, "if bound > ops.MAX_SUM", "if bound > 2 * ops.MAX_SUM"),
+    Mutation("second input beyond the bound", RULES, "(ops.DTYPE[second.dtype].largest if second else 0)", "0"),
+    Mutation("gains below 0 beyond the bound", RULES, "np.abs(gains.astype(np.int64))", "gains.astype(np.int64)"),
+    Mutation("scores of a hidden node", RULES, 'layer.output == "i32" and not is_last', "False"),
+    Mutation("scores of bytes", RULES, "layer.output in ops.SCORE_DTYPES and ", ""),
+    Mutation("filters that leave channels out", RULES, 'layer.op in ("depthwise", "pool")', 'layer.op == "pool"'),
     Mutation("most significant bit first", BITS, 'axis=-1, bitorder="little")', 'axis=-1, bitorder="big")'),
     Mutation("unpacked from the other end", BITS, 'count=count, bitorder="little"', 'count=count, bitorder="big"'),
     Mutation("pixel stride of 24", BITS, "return -(-channels // 32) * 32", "return -(-channels // 8) * 8"),
@@ -473,13 +485,13 @@ HOST = (
     Mutation(
         "an output too far over its input",
         PLAN,
-        "-(-(row + 1) * out_row // 32) * 4 - reads_from",
-        "-(-row * out_row // 32) * 4 - reads_from",
+        "_round_bits((row + 1) * out_row) - reads_from",
+        "_round_bits(row * out_row) - reads_from",
     ),
     Mutation(
         "rows over the input without their last word",
         PLAN,
-        "-(-(row + 1) * out_row // 32) * 4 - reads_from",
+        "_round_bits((row + 1) * out_row) - reads_from",
         "(row + 1) * out_row // 32 * 4 - reads_from",
     ),
     Mutation(
@@ -489,8 +501,12 @@ HOST = (
         "row * geometry.pool_stride[0]",
     ),
     Mutation("rows over the input without the kernel's padding", PLAN, "first * stride - top)", "first * stride)"),
+    Mutation("an output over an input that others read", PLAN, " or _last_use(network, value) != index", ""),
     Mutation(
-        "an output over an input that others read", PLAN, "_last_use(network, source.id) != node.inputs[0]", "False"
+        "an output over a second input of another dtype",
+        PLAN,
+        "if (output.dtype, output.shape) == (source.dtype, source.shape)",
+        "if output.shape == source.shape",
     ),
     Mutation("scratch over an output", PLAN, "start = max(start, high)", "start = high if start == 0 else start"),
     Mutation("an output over the end of its input", PLAN, "other + gap <= place", "other + gap <= place + 4"),
@@ -504,13 +520,18 @@ HOST = (
     Mutation(
         "scratch of the row forgotten", PLAN, 'found = [Choice("bytes", fixed', 'found = [Choice("bytes", fixed - row'
     ),
+    Mutation("what counts needs no room", PLAN, "2 * patch if layer.geometry.border == 0 else patch", "patch"),
     Mutation(
         "output size rounded up",
         GEOMETRY,
         "(size[0] + top + bottom - window[0]) // stride[0] + 1",
         "-(-(size[0] + top + bottom - window[0]) // stride[0]) + 1",
     ),
-)
+    Mutation("int8 weights of 1", GEOMETRY, "(INT8_MOST if layer.has_int8 else 1)", "1"),
+    Mutation("a window adds up to no more", GEOMETRY, "math.prod(geometry.pool) if geometry.pool_sum", "1 if True"),
+    Mutation("a row of hits for sums", GEOMETRY, '("conv", "bits", 1) and not layer.geometry.pool_sum',
+             '("conv", "bits", 1)'),
+)  # fmt: skip
 
 USE = (
     Mutation("margin to the next one in order", RUN, "i != best && less < margin", "i == best + 1 && less < margin"),
