@@ -6,12 +6,13 @@ Tokens are joined by ``-``; sizes are one number or HEIGHTxWIDTH.
 |---|---|
 | ``16c3`` | binary convolution, 16 filters 3x3, no padding; then batch norm and sign |
 | ``16c5s2p2`` | the same 5x5 with stride 2 and padding 2; ``16c1x5p0x2`` is 1 high and 5 wide |
+| ``d3s2p1``, ``2d3`` | convolution of each channel on its own, one filter or 2 for each; then batch norm and sign |
 | ``p2`` | max pooling 2x2 with stride 2; ``p3s2``, ``p3s1p1``: window, stride, padding |
 | ``64`` | fully connected layer of 64 units; then batch norm and sign |
 | last ``10`` | fully connected layer to the scores of 10 classes |
 
 A pool right after a convolution works on its sums, before batch norm and sign: that trains better and costs
-the device nothing.
+the device nothing. A depthwise-separable layer is two tokens: ``d3p1-64c1``.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ from ebnn.geometry import Pair, Shape, map_size
 
 _SIZE = r"\d+(?:x\d+)?"
 _TOKEN = re.compile(
-    rf"(?:(?P<units>\d+)(?:c(?P<kernel>{_SIZE}))?|p(?P<window>{_SIZE}))"
-    rf"(?:s(?P<stride>{_SIZE}))?(?:p(?P<pad>{_SIZE}))?"
+    rf"(?P<count>\d*)(?:(?P<kind>[cdp])(?P<size>{_SIZE}))?(?:s(?P<stride>{_SIZE}))?(?:p(?P<pad>{_SIZE}))?"
 )
 
 
@@ -34,6 +34,19 @@ class Conv:
     """A binary convolution, then batch norm and sign."""
 
     filters: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    pad: Pair = (0, 0)
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """A binary convolution of each channel on its own, then batch norm and sign.
+
+    ``times`` is how many filters a channel has.
+    """
+
+    times: int
     kernel: Pair
     stride: Pair = (1, 1)
     pad: Pair = (0, 0)
@@ -55,7 +68,7 @@ class Dense:
     units: int
 
 
-Layer = Conv | Pool | Dense
+Layer = Conv | Depthwise | Pool | Dense
 
 
 @dataclass(frozen=True)
@@ -110,22 +123,26 @@ def _pair(text: str | None, default: Pair) -> Pair:
 
 def _layer(tokens: tuple[str, ...], index: int) -> Layer:
     match = _TOKEN.fullmatch(tokens[index])
-    if not match:
-        raise _error(tokens, index, "expected a layer such as 16c3, 16c5s2p2, p2, p3s2 or 64")
-    units = int(match["units"] or 1)
-    window = _pair(match["kernel"] or match["window"], (1, 1))
-    is_dense = not (match["kernel"] or match["window"])
-    stride = _pair(match["stride"], window if match["window"] else (1, 1))
+    if not match or not (match["count"] or match["kind"]) or (match["kind"] == "p" and match["count"]):
+        raise _error(tokens, index, "expected a layer such as 16c3, 16c5s2p2, d3p1, p2, p3s2 or 64")
+    count, window = int(match["count"] or 1), _pair(match["size"], (1, 1))
+    stride = _pair(match["stride"], window if match["kind"] == "p" else (1, 1))
     pad = _pair(match["pad"], (0, 0))
-    if is_dense and (match["stride"] or match["pad"]):
+    if not match["kind"] and (match["stride"] or match["pad"]):
         raise _error(tokens, index, "a fully connected layer has neither stride nor padding")
-    if min(units, *window, *stride) < 1:
+    if min(count, *window, *stride) < 1:
         raise _error(tokens, index, "sizes must be 1 or more")
     if pad[0] >= window[0] or pad[1] >= window[1]:
         raise _error(tokens, index, "padding must be below the window's size")
-    if is_dense:
-        return Dense(units)
-    return Conv(units, window, stride, pad) if match["kernel"] else Pool(window, stride, pad)
+    return _KINDS[match["kind"]](count, window, stride, pad)
+
+
+_KINDS = {
+    "c": Conv,
+    "d": Depthwise,
+    "p": lambda _, window, stride, pad: Pool(window, stride, pad),
+    None: lambda count, *_: Dense(count),
+}
 
 
 def _check_order(tokens: tuple[str, ...], layers: tuple[Layer, ...]) -> None:
@@ -143,6 +160,13 @@ def _check_order(tokens: tuple[str, ...], layers: tuple[Layer, ...]) -> None:
 def _output_shape(layer: Layer, shape: Shape) -> Shape:
     if isinstance(layer, Dense):
         return (1, 1, layer.units)
-    window = layer.kernel if isinstance(layer, Conv) else layer.window
+    window = layer.window if isinstance(layer, Pool) else layer.kernel
     height, width = map_size(shape[:2], window, layer.stride, layer.pad * 2)
-    return (height, width, layer.filters if isinstance(layer, Conv) else shape[2])
+    return (height, width, filters(layer, shape[2]))
+
+
+def filters(layer: Conv | Depthwise | Pool, channels: int) -> int:
+    """Channels of a layer's map, of so many."""
+    if isinstance(layer, Conv):
+        return layer.filters
+    return channels * (layer.times if isinstance(layer, Depthwise) else 1)

@@ -22,6 +22,12 @@ def test_every_form_of_token() -> None:
     assert parsed.classes == 10
 
 
+def test_depthwise_tokens() -> None:
+    parsed = arch.parse("16c3-d3s2p1-2d3x1-10")
+    assert parsed.layers[1:3] == (arch.Depthwise(1, (3, 3), (2, 2), (1, 1)), arch.Depthwise(2, (3, 1)))
+    assert parsed.shapes((9, 9, 1)) == [(7, 7, 16), (4, 4, 16), (2, 4, 32), (1, 1, 10)]
+
+
 def test_text_comes_back() -> None:
     assert str(arch.parse(" 16C3-p2-10 ")) == "16c3-p2-10"
 
@@ -36,6 +42,8 @@ def test_shapes() -> None:
     [
         ("16c3-q2-10", "token 2 ('q2'): expected a layer such as"),
         ("16c3--10", "token 2 (''): expected"),
+        ("16c3-3p2-10", "token 2 ('3p2'): expected"),
+        ("16c3-s2-10", "token 2 ('s2'): expected"),
         ("", "token 1 (''): expected"),
         ("16c3-p2", "token 2 ('p2'): the last token must be the number of classes"),
         ("16c3-1", "token 2 ('1'): at least 2 classes"),

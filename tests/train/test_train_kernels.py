@@ -12,7 +12,7 @@ import pytest
 from ebnn import compiler
 from ebnn.errors import BuildError, ConfigError, NetworkError
 from ebnn.geometry import Geometry, map_size
-from ebnn.train import arrays, convolve, native, normalize, pooling
+from ebnn.train import arrays, convolve, depthwise, native, normalize, pooling
 from ebnn.train.convolve import Backward, Convolution
 
 CASES = 60
@@ -71,6 +71,24 @@ def test_convolution_equals_array_operations(seed):
     assert close(gweights, wanted_weights) and close(gx, wanted_x)
     alone, nothing = Backward(x, weights, winners, conv).run(gy, False)
     assert nothing is None and (alone == gweights).all()
+
+
+@pytest.mark.parametrize("shape", [(33, 7, 9, 1), (2, 8, 5, 17), (5, 9, 9, 64)])
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [((3, 3), (1, 1), (1,) * 4), ((2, 5), (3, 2), (1, 4, 0, 2))])
+@pytest.mark.parametrize("border", [-1, 0, 1])
+def test_depthwise_equals_array_operations(shape, times, kernel, stride, pad, border, monkeypatch):
+    rng, geometry = np.random.default_rng(3), Geometry(kernel, stride, pad, border)
+    weights = rng.choice(np.float32([-1, 1]), (times * shape[3], *kernel, 1))
+    for x in (rng.integers(0, 256, shape, dtype=np.uint8), rng.choice(np.float32([-1, 1]), shape)):
+        y = depthwise.forward(x, weights, geometry)
+        gy = rng.standard_normal(y.shape).astype(np.float32)
+        gx, gweights = depthwise.backward(x, weights, gy, geometry)
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "serves", lambda _: False)
+            assert (y == depthwise.forward(x, weights, geometry)).all() and y.dtype == np.float32
+            wanted_x, wanted_weights = depthwise.backward(x, weights, gy, geometry)
+        assert close(gx, wanted_x) and close(gweights, wanted_weights) and gweights.shape == weights.shape
 
 
 def test_cases_cover_what_they_should():

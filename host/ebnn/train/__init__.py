@@ -16,6 +16,7 @@ _HOMES = {
     "BatchNorm": "links",
     "BinaryConv2D": "links",
     "BinaryDense": "links",
+    "BinaryDepthwise2D": "links",
     "Config": "config",
     "Dataset": "data",
     "PReLU": "links",

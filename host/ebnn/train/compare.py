@@ -11,24 +11,29 @@ from ebnn.network import Network
 from ebnn.sim import Simulator
 from ebnn.train.compat import chainer
 from ebnn.train.evaluate import batches
-from ebnn.train.lower import head_integers, node_functions
+from ebnn.train.lower import head_integers, node_readers
 from ebnn.train.trace import run
 
 
 class _Inputs(chainer.FunctionHook):
-    """Keeps what every function of some classes reads, in the order of running."""
+    """Keeps the functions of a run in the order of running, or of some, by that order, one of the arrays they read."""
 
     name = "EbnnInputs"
 
-    def __init__(self, classes: tuple[type, ...]) -> None:
+    def __init__(self, wanted: dict[int, int] | None = None) -> None:
         super().__init__()
-        self.classes = classes
-        self.arrays: list[np.ndarray] = []
+        self.wanted = wanted
+        self.functions: list[chainer.FunctionNode] = []
+        self.arrays: dict[int, np.ndarray] = {}
+        self.count = 0
 
     def forward_preprocess(self, function: chainer.FunctionNode, in_data: tuple) -> None:
         """Called by Chainer before a function runs."""
-        if isinstance(function, self.classes):
-            self.arrays.append(chainer.backends.cuda.to_cpu(in_data[0]))
+        if self.wanted is None:
+            self.functions.append(function)
+        elif self.count in self.wanted:
+            self.arrays[self.count] = chainer.backends.cuda.to_cpu(in_data[self.wanted[self.count]])
+        self.count += 1
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,14 @@ class Comparison:
 
 def values(chain: chainer.Chain, images: np.ndarray) -> Iterator[list[np.ndarray]]:
     """The trainer's own output of every node, batch by batch: booleans (n, values), at last int32 (n, classes)."""
-    classes, firsts = node_functions(chain, images[:1])
+    with _Inputs() as seen:
+        readers = node_readers(chain, images[:1])
+    places = {id(function): place for place, function in enumerate(seen.functions)}
+    readers = [(places[call.key], index) for call, index in readers]
     for part in batches(images):
-        with _Inputs(classes) as seen:
+        with _Inputs(dict(readers)) as seen:
             y = run(chain, part)
-        read = [seen.arrays[index] for index in firsts[1:]]
-        yield [*(array.reshape(len(part), -1) >= 0 for array in read), head_integers(y)]
+        yield [*(seen.arrays[place].reshape(len(part), -1) >= 0 for place, _ in readers), head_integers(y)]
 
 
 def compare(chain: chainer.Chain, network: Network, images: np.ndarray) -> Comparison:

@@ -49,8 +49,13 @@ class Convolution:
         return self.geometry.pool[0] * self.geometry.pool[1]
 
     def border(self, x: Array) -> float:
-        """What padding counts as: -1 or +1, for bytes that of 0 or 255."""
-        return float(self.geometry.border * (arrays.BYTE_MIDDLE if x.dtype == np.uint8 else 1))
+        """What padding counts as."""
+        return border_of(self.geometry, x)
+
+
+def border_of(geometry: Geometry, x: Array) -> float:
+    """What padding of a map counts as: -1 or +1, for bytes that of 0 or 255; or 0."""
+    return float(geometry.border * (arrays.BYTE_MIDDLE if x.dtype == np.uint8 else 1))
 
 
 def check_exact(taps: int, largest: int, where: str) -> None:

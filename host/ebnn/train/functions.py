@@ -6,7 +6,7 @@ import numpy as np
 
 from ebnn.errors import NetworkError
 from ebnn.geometry import Geometry, Pair, window_fault
-from ebnn.train import arrays, convolve, estimators, native, normalize, pooling
+from ebnn.train import arrays, convolve, depthwise, estimators, native, normalize, pooling
 from ebnn.train.arrays import Array
 from ebnn.train.compat import chainer
 from ebnn.train.estimators import Estimator
@@ -50,6 +50,28 @@ class BinaryConv2DFunction(chainer.FunctionNode):
         call = convolve.Backward(x, weights.reshape(len(weights), -1), self._winners, self._conv)
         gweights, gx = call.run(gradients[0].array, 0 in indexes)
         found = {0: gx, 1: gweights.reshape(weights.shape)}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+
+class BinaryDepthwise2DFunction(chainer.FunctionNode):
+    """Filter f's sum over its taps of B * x, x of channel f mod C; B is (filters, kernel height, kernel width, 1).
+
+    gB of a tap is the sum over the positions of gy * x there, gx of a pixel that of gy * B over the taps that read it.
+    Source: Howard et al., "MobileNets" (2017).
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = geometry
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        self.retain_inputs((0, 1))
+        return (depthwise.forward(*inputs, self.geometry),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        x, weights = (variable.array for variable in self.get_retained_inputs())
+        gx, gweights = depthwise.backward(x, weights, gradients[0].array, self.geometry)
+        found = {0: gx, 1: gweights}
         return tuple(chainer.as_variable(found[index]) for index in indexes)
 
 

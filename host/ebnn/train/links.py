@@ -106,12 +106,9 @@ class BinaryConv2D(BinaryLink):
         border: int = -1,
         **options,
     ) -> None:
-        self.geometry = Geometry(pair(kernel), pair(stride), pair(pad) * 2, border)
-        fault = window_fault("kernel", self.geometry.kernel, self.geometry.stride, self.geometry.pad)
-        if border not in (-1, 0, 1):
-            fault = f"border must be -1, 0 or +1, got {border}"
-        if fault or min(in_channels, filters) < 1:
-            raise NetworkError(f"BinaryConv2D({in_channels}, {filters}): {fault or 'channels must be 1 or more'}")
+        self.geometry = _geometry(f"BinaryConv2D({in_channels}, {filters})", kernel, stride, pad, border)
+        if min(in_channels, filters) < 1:
+            raise NetworkError(f"BinaryConv2D({in_channels}, {filters}): channels must be 1 or more")
         super().__init__((filters, *self.geometry.kernel, in_channels), **options)
 
     def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1) -> Variable:
@@ -133,6 +130,58 @@ class BinaryConv2D(BinaryLink):
         if size[0] < pool[0] or size[1] < pool[1]:
             raise NetworkError(f"{self._where()}: no window fits into an input of shape {x.shape[1:]}")
         return Geometry(g.kernel, g.stride, g.pad, g.border, pool, pool)
+
+
+class BinaryDepthwise2D(BinaryLink):
+    """Convolution of each channel on its own, weights -1 and +1: integer sums, float32 (N, h, w, times * channels).
+
+    Args:
+        channels: of the input, (N, H, W, channels) uint8, or float32 of -1 and +1.
+        times: filters of each channel; filter f reads channel f mod channels.
+        kernel, stride, pad, border, options: as of ``BinaryConv2D``.
+
+    Raises:
+        NetworkError: for sizes that cannot be, or sums that float32 does not hold exactly.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        times: int,
+        kernel: int | Pair,
+        stride: int | Pair = 1,
+        pad: int | Pair = 0,
+        border: int = -1,
+        **options,
+    ) -> None:
+        self.geometry = _geometry(f"BinaryDepthwise2D({channels}, {times})", kernel, stride, pad, border)
+        if min(channels, times) < 1:
+            raise NetworkError(f"BinaryDepthwise2D({channels}, {times}): channels must be 1 or more")
+        super().__init__((times * channels, *self.geometry.kernel, 1), **options)
+        self.channels = channels
+
+    def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1) -> Variable:
+        """The sums, or the maximum of each ``pool`` window; windows do not overlap, what is left over is dropped."""
+        x = chainer.as_variable(x)
+        if x.ndim != 4 or x.shape[3] != self.channels:
+            raise NetworkError(f"{self._where()}: input must be (N, H, W, {self.channels}), got {x.shape}")
+        self._check_values(x)
+        g = self.geometry
+        if min(map_size(x.shape[1:3], g.kernel, g.stride, g.pad)) < 1:
+            raise NetworkError(f"{self._where()}: no window fits into an input of shape {x.shape[1:]}")
+        sums = self._sums(functions.BinaryDepthwise2DFunction(g), x)
+        return sums if pair(pool) == (1, 1) else functions.max_pool(sums, pool)
+
+
+def _geometry(where: str, kernel: int | Pair, stride: int | Pair, pad: int | Pair, border: int) -> Geometry:
+    """The geometry of a convolution; raises NetworkError, naming ``where``, for one that cannot be."""
+    geometry = Geometry(pair(kernel), pair(stride), pair(pad) * 2, border)
+    fault = window_fault("kernel", geometry.kernel, geometry.stride, geometry.pad)
+    if border not in (-1, 0, 1):
+        fault = f"border must be -1, 0 or +1, got {border}"
+    if fault:
+        raise NetworkError(f"{where}: {fault}")
+    return geometry
 
 
 class BinaryDense(BinaryLink):

@@ -3,6 +3,7 @@
 What can be exported, in this order, any number of times, and a dense layer with Scores at the end:
 
     BinaryConv2D -> ... -> sign -> [max_pool ...]
+    BinaryDepthwise2D -> ... -> sign
     BinaryDense  -> ... -> sign
     BinaryDense -> Scores
 
@@ -17,7 +18,6 @@ the sum that is left, the bit is inverted after the pool.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -25,19 +25,24 @@ import numpy as np
 
 from ebnn import fold
 from ebnn.errors import ExportError
-from ebnn.geometry import MAX_BYTE, Geometry, Shape, Value
+from ebnn.geometry import MAX_BYTE, Geometry, Value
 from ebnn.network import Network, Node
 from ebnn.train import checkpoint
 from ebnn.train.compat import chainer
 from ebnn.train.evaluate import batches
 from ebnn.train.functions import ScoresFunction
-from ebnn.train.trace import Call, calls, run
+from ebnn.train.groups import LINEAR, ORDERS, Group, groups
+from ebnn.train.trace import IMAGES, Call, calls, run
 
-ORDERS = (
-    "ebnn exports BinaryConv2D or BinaryDense, then any of BatchNorm, Shift, PReLU, RPReLU and max_pool, then sign, "
-    "and at the end BinaryDense - Scores"
-)
 SUM_STEP = 2  # neighbouring sums of -1 and +1, or of the odd numbers 2 x - 255
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A value of the network that groups read: its id and dtype."""
+
+    id: int
+    dtype: str
 
 
 def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Network:
@@ -54,16 +59,16 @@ def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Ne
     dtype = _input_dtype(x)
     found = calls(chain, x[:1])
     _check_binary(found)
-    groups = _groups(found)
-    nodes: list[Node] = []
-    for group in groups:
-        nodes.append(_node(group, len(nodes), dtype if not nodes else "bits"))
+    known, nodes = {IMAGES: _Known(0, dtype)}, []
+    for group in groups(found):
+        nodes.append(_node(group, known[group.first.reads[0]]))
+        known[group.last.key] = _Known(len(nodes), nodes[-1].output)
     return Network(Value(0, tuple(x.shape[1:]), dtype), tuple(nodes), tuple(labels))
 
 
 def _check_binary(found: Sequence[Call]) -> None:
     for call in found:
-        if call.kind in ("conv", "dense") and not call.link.is_binary:
+        if call.kind in LINEAR and not call.link.is_binary:
             raise ExportError(f"{call.where}: its weights are floats: a float network cannot be exported")
 
 
@@ -79,114 +84,15 @@ def _input_dtype(x: np.ndarray) -> str:
     raise ExportError(f"sample images must be uint8, or float32 of -1 and +1, got {x.dtype}")
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Calls that become one node: a linear one with what follows up to sign or scores, or a pool alone."""
-
-    linear: Call | None
-    before: tuple[Call, ...] = ()  # monotone functions and sign before the pool
-    pool: Call | None = None
-    after: tuple[Call, ...] = ()  # those after it
-    scores: Call | None = None
-
-    @property
-    def input_shape(self) -> Shape:
-        return (self.linear or self.pool).input_shape
+def _node(group: Group, source: _Known) -> Node:
+    geometry, linear = _geometry(group), group.linear
+    if linear is None:
+        return Node("pool", (source.id,), geometry, name=f"pool{source.id}")
+    made = ("i32", _score_params(group, source)) if group.scores else ("bits", _bit_params(group, geometry, source))
+    return Node(linear.kind, (source.id,), geometry, made[0], name=linear.path, **made[1])
 
 
-def _groups(found: list[Call]) -> list[_Group]:
-    rest, groups = _without_reshapes(found), []
-    while rest:
-        first = rest.pop(0)
-        if first.kind == "pool" and groups:
-            groups.append(_Group(None, pool=first))
-        elif first.kind in ("conv", "dense"):
-            groups.append(_take_group(first, rest))
-        else:
-            raise _refusal(first)
-    if not groups or groups[-1].scores is None:
-        raise ExportError(f"{found[-1].where}: a chain must end with BinaryDense and Scores; {ORDERS}")
-    return groups
-
-
-def _without_reshapes(found: list[Call]) -> list[Call]:
-    """Leave out reshapes before dense layers, which flatten by themselves, and before what is refused anyway."""
-    kept: list[Call] = []
-    for call in found:
-        if kept and kept[-1].function.label == "Reshape":
-            before = kept[-1].input_shape
-            if not call.kind or (call.kind == "dense" and math.prod(before) == call.link.taps):
-                kept.pop()
-                call = replace(call, input_shape=before)
-        kept.append(call)
-    return kept
-
-
-def _take_group(linear: Call, rest: list[Call]) -> _Group:
-    steps = _take(rest, "monotone", "pool")
-    last = steps[-1] if steps else linear
-    if not rest:
-        raise ExportError(f"{last.where}: {'sign must follow it' if steps else 'nothing follows it'}; {ORDERS}")
-    if rest[0].kind == "scores" and linear.kind == "dense" and not steps:
-        scores = rest.pop(0)
-        if rest:
-            raise _refusal(rest[0])
-        return _Group(linear, scores=scores)
-    if rest[0].kind != "sign":
-        raise ExportError(f"{last.where}: sign must follow it; {ORDERS}") if steps else _refusal(rest[0])
-    steps.append(rest.pop(0))
-    if rest and rest[0].kind == "pool" and not _has_pool(linear, steps):
-        steps.append(rest.pop(0))  # the node of the convolution does it on the way
-    return _split(linear, steps)
-
-
-def _take(rest: list[Call], *kinds: str) -> list[Call]:
-    taken = []
-    while rest and rest[0].kind in kinds:
-        taken.append(rest.pop(0))
-    return taken
-
-
-def _has_pool(linear: Call, steps: list[Call]) -> bool:
-    """Whether one more pool is not the group's own; a dense layer has none."""
-    return linear.kind == "dense" or linear.function.geometry.pools or any(call.kind == "pool" for call in steps)
-
-
-def _split(linear: Call, steps: list[Call]) -> _Group:
-    """A group whose functions stand before or after the pool, the convolution's own or the one among ``steps``."""
-    pools = [index for index, call in enumerate(steps) if call.kind == "pool"]
-    if linear.kind == "conv" and linear.function.geometry.pools:
-        if pools:
-            raise _second_pool(steps[pools[0]])
-        return _Group(linear, after=tuple(steps))
-    if not pools:
-        return _Group(linear, before=tuple(steps))
-    if len(pools) > 1:
-        raise _second_pool(steps[pools[1]])
-    return _Group(linear, tuple(steps[: pools[0]]), steps[pools[0]], tuple(steps[pools[0] + 1 :]))
-
-
-def _second_pool(call: Call) -> ExportError:
-    return ExportError(f"{call.where}: the convolution before it has a pool already; use one of the two")
-
-
-def _refusal(call: Call) -> ExportError:
-    if not call.kind:
-        return ExportError(f"{call.where}: ebnn has no such layer; {ORDERS}")
-    return ExportError(f"{call.where}: cannot stand here; {ORDERS}")
-
-
-def _node(group: _Group, source: int, dtype: str) -> Node:
-    geometry = _geometry(group)
-    if group.linear is None:
-        return Node("pool", (source,), geometry, name=f"pool{source}")
-    kind, name = group.linear.kind, group.linear.path
-    if group.scores is not None:
-        return Node(kind, (source,), geometry, "i32", name=name, **_score_params(group, dtype))
-    return Node(kind, (source,), geometry, name=name, **_bit_params(group, geometry, dtype))
-
-
-def _geometry(group: _Group) -> Geometry:
+def _geometry(group: Group) -> Geometry:
     if group.linear is not None and group.linear.kind == "dense":
         return Geometry()
     base = Geometry() if group.linear is None else group.linear.function.geometry
@@ -196,10 +102,10 @@ def _geometry(group: _Group) -> Geometry:
     return replace(base, pool=window, pool_stride=stride, pool_pad=pad * 2)
 
 
-def _weights(group: _Group) -> np.ndarray:
+def _weights(group: Group) -> np.ndarray:
     """int8 (filters, kernel height, kernel width, channels)."""
     signs = group.linear.link.signs
-    if group.linear.kind == "conv":
+    if group.linear.kind != "dense":
         return signs
     shape = group.input_shape if len(group.input_shape) == 3 else (1, 1, signs.shape[1])
     return signs.reshape(len(signs), *shape)
@@ -210,23 +116,23 @@ def _sums(weights: np.ndarray) -> np.ndarray:
     return weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
 
 
-def _bit_params(group: _Group, geometry: Geometry, dtype: str) -> dict:
+def _bit_params(group: Group, geometry: Geometry, source: _Known) -> dict:
     """Weights, thresholds and flips of a node that outputs bits."""
-    weights, largest = _weights(group), MAX_BYTE if dtype == "u8" else 1
-    for call in (*group.before, *group.after):
+    weights, largest = _weights(group), MAX_BYTE if source.dtype == "u8" else 1
+    for call in group.steps:
         _check_finite(call)
     reach = largest * weights[0].size
 
     def bits(sums: np.ndarray) -> np.ndarray:
         spread = np.ascontiguousarray(np.broadcast_to(sums, (1, len(weights))))
-        return _evaluate((*group.before, *group.after), spread) >= 0
+        return _evaluate(group.steps, spread) >= 0
 
     thresholds, rising = fold.threshold(bits, -reach, reach, SUM_STEP)
     # Without a pool a filter that falls is negated, with one that falls before it.
     negated = _falls(group.before, reach, len(weights)) if geometry.pools else ~rising
     weights = np.where(negated[:, None, None, None], -weights, weights)
     thresholds = np.where(negated, fold.negate(thresholds), thresholds)
-    if dtype == "u8":
+    if source.dtype == "u8":
         thresholds = fold.byte_thresholds(thresholds, _sums(weights))
     return {"weights": weights, "thresholds": thresholds, "flips": rising == negated}
 
@@ -244,10 +150,10 @@ def _falls(before: Sequence[Call], reach: int, channels: int) -> np.ndarray:
     return largest < least
 
 
-def _score_params(group: _Group, dtype: str) -> dict:
+def _score_params(group: Group, source: _Known) -> dict:
     """Weights and offsets of the last node."""
     weights, offsets = _weights(group), group.scores.link.offsets.astype(np.int64)
-    if dtype == "u8":
+    if source.dtype == "u8":
         # 2 acc - 255 sum(w) + B is odd for all classes or for none: halving it keeps their order.
         offsets = (offsets - MAX_BYTE * _sums(weights)) // 2
     return {"weights": weights, "offsets": offsets}
@@ -259,18 +165,11 @@ def _check_finite(call: Call) -> None:
             raise ExportError(f"{call.where}: its {name} is not finite, so it has no threshold")
 
 
-def node_functions(chain: chainer.Chain, x: np.ndarray) -> tuple[tuple[type, ...], list[int]]:
-    """Where the nodes of ``lower`` begin in a run of ``chain``.
-
-    Returns:
-        The classes of functions that a node may begin with, and of each node the number, counted from 0, of its first
-        function among those of these classes.
-    """
+def node_readers(chain: chainer.Chain, x: np.ndarray) -> list[tuple[Call, int]]:
+    """Of each node of ``lower`` but the last a call that reads its value in a run of ``chain``, and as which input."""
     found = calls(chain, x[:1])
-    firsts = {id((group.linear or group.pool).function) for group in _groups(list(found))}
-    starts = [call.function for call in found if call.kind in ("conv", "dense", "pool")]
-    classes = tuple({type(function) for function in starts})
-    return classes, [index for index, function in enumerate(starts) if id(function) in firsts]
+    readers = {key: (call, index) for call in found[::-1] for index, key in enumerate(call.reads)}
+    return [readers[group.last.key] for group in groups(found)[:-1]]
 
 
 def predict_scores(chain: chainer.Chain, x: np.ndarray) -> np.ndarray:

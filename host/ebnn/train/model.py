@@ -12,7 +12,7 @@ from ebnn.train import estimators, functions, links
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config
 from ebnn.train.functions import Variable
-from ebnn.train.links import BatchNorm, BinaryConv2D, BinaryDense, PReLU, RPReLU, Scores, Shift
+from ebnn.train.links import BatchNorm, BinaryConv2D, BinaryDense, BinaryDepthwise2D, PReLU, RPReLU, Scores, Shift
 
 Step = tuple[str, str, dict]  # what to do, the link's name, further arguments
 
@@ -48,17 +48,20 @@ class Net(chainer.Chain):
         if isinstance(layer, arch.Pool):
             if isinstance(layers[index - 1], arch.Pool):
                 self.steps.append(_pool_step(layer))
-        elif isinstance(layer, arch.Conv):
+        elif isinstance(layer, arch.Conv | arch.Depthwise):
             after = layers[index + 1]
             self._add_conv(layer, after if isinstance(after, arch.Pool) else None, number, shape[2])
         else:
             self._add_dense(layer, number, math.prod(shape), index == len(layers) - 1)
 
-    def _add_conv(self, layer: arch.Conv, pool: arch.Pool | None, number: int, channels: int) -> None:
+    def _add_conv(self, layer: arch.Conv | arch.Depthwise, pool: arch.Pool | None, number: int, channels: int) -> None:
         config, name = self.config, f"conv{number}"
         border = 0 if number > 1 and config.features == "relu" else -1
         windows, options = (layer.kernel, layer.stride, layer.pad), {"binarizer": config.weights, "gain": config.gain}
-        link = BinaryConv2D(channels, layer.filters, *windows, border, **options)
+        if isinstance(layer, arch.Conv):
+            link = BinaryConv2D(channels, layer.filters, *windows, border, **options)
+        else:
+            link = BinaryDepthwise2D(channels, layer.times, *windows, border, **options)
         setattr(self, name, link)
         first = pool is not None and config.order == "pool-norm-sign"
         fused = first and pool.window == pool.stride and pool.pad == (0, 0)

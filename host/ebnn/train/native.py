@@ -18,7 +18,7 @@ import numpy as np
 from ebnn import compiler
 from ebnn.errors import BuildError, ConfigError
 from ebnn.files import cache_dir
-from ebnn.geometry import Pair, Shape
+from ebnn.geometry import Geometry, Pair, Shape
 
 if TYPE_CHECKING:
     from ebnn.train.convolve import Convolution
@@ -32,6 +32,8 @@ _POINTER, _INT, _FLOAT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_float, c
 _ARGUMENTS = {
     "ebnn_conv_forward": [_POINTER, _INT, *[_POINTER] * 4],
     "ebnn_conv_backward": [_POINTER, _INT, *[_POINTER] * 6],
+    "ebnn_depthwise_forward": [_POINTER, _INT, *[_POINTER] * 3],
+    "ebnn_depthwise_backward": [_POINTER, _INT, *[_POINTER] * 5],
     "ebnn_pool_forward": [_POINTER, _INT, *[_POINTER] * 3],
     "ebnn_pool_backward": [_POINTER, _INT, *[_POINTER] * 3],
     "ebnn_norm_forward": [*[_INT] * 3, *[_POINTER] * 3, _FLOAT, *[_POINTER] * 3],
@@ -112,7 +114,7 @@ def _conv(conv: Convolution, x: np.ndarray) -> ctypes.Array:
 
 def _check(done: int) -> None:
     if not done:
-        raise MemoryError("no memory for the unfolded pixels of one image")
+        raise MemoryError("no memory for one image")
 
 
 def conv_forward(
@@ -129,6 +131,23 @@ def conv_backward(
     x = given[0]
     done = library().ebnn_conv_backward(_conv(conv, x), len(x), *map(_at, given), _at(gweights), _at(gx))
     _check(done)
+
+
+def window_record(geometry: Geometry, x: np.ndarray, output: Shape, border: float) -> ctypes.Array:
+    """The C functions' record of windows on maps ``x``, (N, H, W, C), that make maps of ``output``."""
+    g = geometry
+    return ctypes.byref(_Conv(*x.shape[1:], *g.kernel, *g.stride, *g.pad, *output, 1, 1, border))
+
+
+def depthwise_forward(record: ctypes.Array, x: np.ndarray, taps: np.ndarray, y: np.ndarray) -> None:
+    """``depthwise.forward`` into ``y``; weights are (tap, times, channel), all arrays contiguous."""
+    _check(library().ebnn_depthwise_forward(record, len(x), _at(x), _at(taps), _at(y)))
+
+
+def depthwise_backward(record: ctypes.Array, given: tuple[np.ndarray, ...], gtaps: np.ndarray, gx: np.ndarray) -> None:
+    """``depthwise.backward`` of ``given`` = (x, weights, gy) into ``gtaps`` and ``gx``."""
+    x = given[0]
+    _check(library().ebnn_depthwise_backward(record, len(x), *map(_at, given), _at(gtaps), _at(gx)))
 
 
 def _pool(shape: Shape, size: Pair, windows: tuple[Pair, Pair, Pair]) -> ctypes.Array:

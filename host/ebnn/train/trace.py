@@ -15,6 +15,7 @@ from ebnn.train.weights import WeightFunction
 
 KINDS = {
     functions.BinaryConv2DFunction: "conv",
+    functions.BinaryDepthwise2DFunction: "depthwise",
     functions.BinaryDenseFunction: "dense",
     functions.MaxPoolFunction: "pool",
     functions.GainFunction: "monotone",
@@ -26,11 +27,16 @@ KINDS = {
 }
 
 
+JOINS = ("map",)  # kinds that may read two maps
+IMAGES = 0  # the key of what the chain was given
+
+
 @dataclass(frozen=True)
 class Call:
     """One function of the chain: its ``kind``, the node of the graph, its link, and the form of what it reads.
 
     ``where`` names it for a person: the link's path and class, or the function's name and the link before it.
+    ``reads`` are the keys of the calls that made its data, IMAGES for the images themselves.
     A monotone one never falls or never rises with what it reads, channel by channel.
     """
 
@@ -40,6 +46,12 @@ class Call:
     path: str
     where: str
     input_shape: Shape
+    reads: tuple[int, ...] = (IMAGES,)
+
+    @property
+    def key(self) -> int:
+        """What other calls read it by."""
+        return id(self.function)
 
     def again(self, x: Array) -> Array:
         """What the function makes of other data, float32 (N, channels), with the parameters that it has read."""
@@ -57,22 +69,32 @@ def run(chain: chainer.Chain, x: np.ndarray) -> chainer.Variable:
 
 
 def calls(chain: chainer.Chain, x: np.ndarray) -> list[Call]:
-    """The functions from the images ``x`` to the chain's output, in the order of running.
+    """The functions from the images ``x`` to the chain's output, each behind those whose results it reads.
 
     Raises:
-        ExportError: naming the function where data come from more than one side.
+        ExportError: naming a function that reads no data, or several that cannot be added up.
     """
-    owners, found = _owners(chain), []
-    node = run(chain, x).creator_node
-    while node is not None:
-        data, links = _inputs(node, owners)
-        found.append((node, links, data))
-        node = data[0].creator_node if data else None
-    result = _named(found[::-1])
-    for call, (_, _, data) in zip(result, found[::-1], strict=True):
-        if len(data) != 1:
-            raise ExportError(f"{call.where}: reads {len(data)} maps; ebnn exports one path of functions")
+    owners = _owners(chain)
+    found = [(node, *_inputs(node, owners)) for node in _in_order(run(chain, x).creator_node, owners)]
+    result = _named(found)
+    for call in result:
+        if len(call.reads) != 1 and (call.kind not in JOINS or not call.reads):
+            raise ExportError(f"{call.where}: reads {len(call.reads)} maps; ebnn exports one path of functions")
     return result
+
+
+def _in_order(last: chainer.FunctionNode, owners: dict) -> list[chainer.FunctionNode]:
+    """The functions that ``last`` follows from, it too, each behind those that it reads."""
+    found, seen, open_ = [], set(), [(last, False)]
+    while open_:
+        node, is_read = open_.pop()
+        if is_read:
+            found.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            makers = [variable.creator_node for variable in _inputs(node, owners)[1]]
+            open_ += [(node, True), *((maker, False) for maker in makers[::-1] if maker is not None)]
+    return found
 
 
 def _owners(chain: chainer.Chain) -> dict[int, tuple[str, chainer.Link]]:
@@ -83,6 +105,7 @@ def _owners(chain: chainer.Chain) -> dict[int, tuple[str, chainer.Link]]:
 
 
 def _inputs(node: chainer.FunctionNode, owners: dict) -> tuple[list, list]:
+    """(path, link) of each parameter, and the variables that are data."""
     data, links = [], []
     for variable in node.inputs:
         binarizer = variable.creator_node
@@ -92,7 +115,7 @@ def _inputs(node: chainer.FunctionNode, owners: dict) -> tuple[list, list]:
             links.append(owner)
         else:
             data.append(variable)
-    return data, links
+    return links, data
 
 
 def _named(found: list) -> list[Call]:
@@ -104,5 +127,6 @@ def _named(found: list) -> list[Call]:
         else:
             where = before = f"{path} ({type(link).__name__})"
         shape = tuple(data[0].shape[1:]) if data else ()
-        result.append(Call(KINDS.get(type(node), ""), node, link, path.strip("/"), where, shape))
+        reads = tuple(id(made.creator_node) if made.creator_node is not None else IMAGES for made in data)
+        result.append(Call(KINDS.get(type(node), ""), node, link, path.strip("/"), where, shape, reads))
     return result
