@@ -15,28 +15,32 @@ enum {
 #undef EBNN_OP
 };
 
-// Flags that this build leaves out. Code that asks ebnn_has for one of them is dropped by the compiler.
+// What this build has. The compiler drops what is only for the rest.
 enum {
-    EBNN_FLAGS_OUT = 0
-#ifdef EBNN_WITHOUT_BORDER_NONE
-    | EBNN_FLAG_BORDER_NONE
-#endif
-#ifdef EBNN_WITHOUT_INT8_WEIGHTS
-    | EBNN_FLAG_INT8_WEIGHTS
-#endif
-#ifdef EBNN_WITHOUT_SUM
-    | EBNN_FLAG_SUM
+#ifdef EBNN_WITHOUT_DEPTHWISE
+    EBNN_HAS_DEPTHWISE = 0,
+#else
+    EBNN_HAS_DEPTHWISE = 1,
 #endif
 #ifdef EBNN_WITHOUT_INTEGERS
-    | EBNN_FLAG_GAINS
+    EBNN_HAS_INTEGERS = 0,
+#else
+    EBNN_HAS_INTEGERS = 1,
 #endif
-#ifdef EBNN_WITHOUT_LEVELS
-    | EBNN_FLAG_EXCLUSIVE
+    EBNN_FLAGS = 0xff
+#ifdef EBNN_WITHOUT_BORDER_NONE
+        & ~EBNN_FLAG_BORDER_NONE
+#endif
+#ifdef EBNN_WITHOUT_INT8_WEIGHTS
+        & ~EBNN_FLAG_INT8_WEIGHTS
+#endif
+#ifdef EBNN_WITHOUT_INTEGERS
+        & ~EBNN_FLAG_GAINS
 #endif
 };
 
 static inline int ebnn_has(const ebnn_node_t *node, int flag) {
-    return (node->flags & flag & ~EBNN_FLAGS_OUT) != 0;
+    return (node->flags & flag & EBNN_FLAGS) != 0;
 }
 
 // Bits that a pixel takes: channels rounded up to 1, 2, 4, 8, 16 or a multiple of 32.
@@ -229,20 +233,19 @@ static inline void ebnn_origin_next(const ebnn_run_t *run, ebnn_origin_t *origin
     }
 }
 
-#define EBNN_BLOCK (16U) // filters whose sums are made at once, at most
+// All taps of the kernel -> a patch that lies as a filter of bits does, aligned to 4.
+void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch);
 
-// acc = base + scale * raw, where a raw sum of bits counts the taps that do not agree.
-typedef struct {
-    int32_t base, scale;
-} ebnn_scale_t;
+// Where the border does not count: how many taps do, and behind the patch in the scratch their mask, unless all do.
+void ebnn_gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin);
 
-// All taps of the kernel -> a patch that lies as a filter of bits does, aligned to 4; behind a patch of bits the mask of
-// those that count, where not all do. How many count.
-uint32_t ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch);
+// Raw sums of a block of filters over a patch. The result is `taps`, and a sum is taps + ebnn_scale(taps) * raw: what is
+// counted of bits are the taps that do not agree; of all else `taps` is 0.
+int32_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums, uint32_t count);
 
-// Raw sums of a block of filters over a patch.
-ebnn_scale_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums,
-    uint32_t count);
+static inline int32_t ebnn_scale(int32_t taps) {
+    return taps == 0 ? 1 : -2; // where no taps count, none differ
+}
 
 // Hits of `count` filters, at most 32, from `filter` on, as bits.
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count);
@@ -251,12 +254,13 @@ uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t fil
 uint32_t ebnn_filter_work(const ebnn_node_t *node);
 
 // Hits of a block of filters, as bits; their thresholds begin at `number`.
-static inline uint32_t ebnn_hits(const ebnn_run_t *run, ebnn_scale_t scale, const int32_t *sums, uint32_t number,
+static inline uint32_t ebnn_hits(const ebnn_run_t *run, int32_t taps, const int32_t *sums, uint32_t number,
     uint32_t count) {
+    const int32_t scale = ebnn_scale(taps);
     uint32_t hits = 0;
     for (uint32_t i = 0; i < count; i++) {
         int32_t threshold = ebnn_number(run->node, run->numbers, number + i);
-        hits |= (uint32_t)(scale.base + scale.scale * sums[i] >= threshold) << i;
+        hits |= (uint32_t)(taps + scale * sums[i] >= threshold) << i;
     }
     return hits;
 }
@@ -267,7 +271,7 @@ void ebnn_open_row(ebnn_run_t *run, int32_t row);
 // The path of all nodes but those that make hits: rows of the output up to one. Not 0 where a poll has stopped it.
 int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until);
 
-// Elements of a value from a bit on, as numbers; `count` is 1 to EBNN_BLOCK.
+// Elements of a value from a bit on, as numbers; `count` is 1 to 32.
 void ebnn_elements(const uint8_t *map, uint32_t dtype, uint32_t place, uint32_t count, int32_t *to);
 
 // The threshold of a filter whose sums lie within 16 bits and do not reach the largest number of those.

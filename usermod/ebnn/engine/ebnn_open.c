@@ -108,13 +108,8 @@ static int is_left_out(const ebnn_t *net, const uint8_t *record) {
         return 1;
     }
 #endif
-#ifdef EBNN_WITHOUT_LEVELS
-    if (record[27] == EBNN_DTYPE_BITS && record[31] > 1) {
-        return 1;
-    }
-#endif
     (void)net;
-    return record[1] & EBNN_FLAGS_OUT;
+    return record[1] & ~EBNN_FLAGS;
 }
 
 static int any_set(const uint8_t *p, size_t count) {

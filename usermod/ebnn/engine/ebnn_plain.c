@@ -69,15 +69,13 @@ static void flush(const packer_t *packer) {
     }
 }
 
-// Whether all of it lies inside of the input.
-static int gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+static void gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
     packer_t packer = { (uint32_t *)(void *)patch, 0, 0 };
     const uint32_t stride = run->in_stride, rows = run->node->kernel.height, kernel = run->node->kernel.width;
     const taps_t taps = inside(run, origin->x);
     const uint32_t count = (taps.last - taps.first) * stride;
     uint32_t start = (uint32_t)origin->y * run->pitch + (uint32_t)(origin->x + (int32_t)taps.first) * stride;
-    const int is_inside = count == kernel * stride && origin->y >= 0 && (uint32_t)origin->y + rows <= run->in->height;
-    if (is_inside) {
+    if (count == kernel * stride && origin->y >= 0 && (uint32_t)origin->y + rows <= run->in->height) {
         packer = pack_rows(run, packer, start, count, rows);
     } else {
         const uint32_t border = run->node->flags & EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0;
@@ -91,25 +89,35 @@ static int gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8
         }
     }
     flush(&packer);
-    return is_inside;
 }
 
-// Ones for the taps that lie inside of the input; how many they are.
-static uint32_t gather_mask(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *mask) {
-    packer_t packer = { (uint32_t *)(void *)mask, 0, 0 };
+// Bytes of a patch, which is all of the input where the node is dense.
+static uint32_t patch_bytes(const ebnn_node_t *node, const ebnn_value_t *in) {
+    uint32_t pixels = node->op == EBNN_OP_DENSE ? (uint32_t)in->height * in->width
+                                                : (uint32_t)node->kernel.height * node->kernel.width;
+    return (pixels * ebnn_pixel_bits(in) + 31) / 32 * 4;
+}
+
+#ifndef EBNN_WITHOUT_BORDER_NONE
+void ebnn_gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin) {
+    packer_t packer = { (uint32_t *)(void *)(run->scratch + patch_bytes(run->node, run->in)), 0, 0 };
     const uint32_t rows = run->node->kernel.height, kernel = run->node->kernel.width, channels = run->in->channels;
     const taps_t taps = inside(run, origin->x);
-    uint32_t pixels = 0;
+    run->taps = run->node->taps;
+    if (taps.last - taps.first == kernel && origin->y >= 0 && (uint32_t)origin->y + rows <= run->in->height) {
+        return;
+    }
+    run->taps = 0;
     for (uint32_t ky = 0; ky < rows; ky++) {
         uint32_t first = (uint32_t)origin->y + ky < run->in->height ? taps.first : taps.last;
         pack_pixels(run, &packer, first, 0);
         pack_pixels(run, &packer, taps.last - first, channels);
         pack_pixels(run, &packer, kernel - taps.last, 0);
-        pixels += taps.last - first;
+        run->taps += (taps.last - first) * channels;
     }
     flush(&packer);
-    return pixels * channels;
 }
+#endif
 
 // Elements of whole bytes; 0 is the border of those whose border does not count.
 static void gather_bytes(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
@@ -125,21 +133,12 @@ static void gather_bytes(const ebnn_run_t *run, const ebnn_origin_t *origin, uin
     }
 }
 
-// Bytes of a patch, which is all of the input where the node is dense.
-static uint32_t patch_bytes(const ebnn_node_t *node, const ebnn_value_t *in) {
-    uint32_t pixels = node->op == EBNN_OP_DENSE ? (uint32_t)in->height * in->width
-                                                : (uint32_t)node->kernel.height * node->kernel.width;
-    return (pixels * ebnn_pixel_bits(in) + 31) / 32 * 4;
-}
-
-uint32_t ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
-    const ebnn_node_t *node = run->node;
-    if (node->input != EBNN_DTYPE_BITS) {
+void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
+    if (run->node->input == EBNN_DTYPE_BITS) {
+        gather_bits(run, origin, patch);
+    } else {
         gather_bytes(run, origin, patch);
-    } else if (!gather_bits(run, origin, patch) && ebnn_has(node, EBNN_FLAG_BORDER_NONE)) {
-        return gather_mask(run, origin, patch + patch_bytes(node, run->in));
     }
-    return node->taps;
 }
 
 // Whether there are taps at the position that do not count.
@@ -155,9 +154,9 @@ static const uint32_t *filter_words(const ebnn_run_t *run, uint32_t filter) {
 #define COUNT(k, i) (m##k += (uint32_t)__builtin_popcount(x[i] ^ w##k[i]))
 
 // Mismatches of a patch with filters of bits. Four filters at a time share the loads of the patch.
-static void count_mismatches(const ebnn_run_t *run, const uint32_t *patch, uint32_t filter, uint32_t *sums,
+static void count_mismatches(const ebnn_run_t *run, const uint32_t *patch, const uint32_t *w, uint32_t *sums,
     uint32_t count) {
-    const uint32_t row = run->node->row_words, *w = filter_words(run, filter), *end = patch + row;
+    const uint32_t row = run->node->row_words, *end = patch + row;
     for (; count >= 4; count -= 4, sums += 4, w += 4 * row) {
         const uint32_t *x = patch, *w0 = w, *w1 = w0 + row, *w2 = w1 + row, *w3 = w2 + row;
         uint32_t m0 = 0, m1 = 0, m2 = 0, m3 = 0;
@@ -182,7 +181,7 @@ static void count_mismatches(const ebnn_run_t *run, const uint32_t *patch, uint3
 }
 #undef COUNT
 
-static uint32_t count_ones(uint32_t x) {
+static inline uint32_t count_ones(uint32_t x) {
     return (uint32_t)__builtin_popcount(x);
 }
 #else
@@ -209,7 +208,7 @@ static inline uint32_t sum_bytes(uint32_t bytes) {
     return (bytes & 0xffff) + (bytes >> 16);
 }
 
-static uint32_t count_ones(uint32_t x) {
+static inline uint32_t count_ones(uint32_t x) {
     return sum_bytes(count_bytes(count_nibbles(count_pairs(x))));
 }
 
@@ -266,9 +265,9 @@ static uint32_t count_some(count_t *job) {
 }
 
 // Mismatches of a patch with filters of bits.
-static void count_mismatches(const ebnn_run_t *run, const uint32_t *x, uint32_t filter, uint32_t *sums,
+static void count_mismatches(const ebnn_run_t *run, const uint32_t *x, const uint32_t *w, uint32_t *sums,
     uint32_t count) {
-    const uint32_t words = run->node->row_words, *w = filter_words(run, filter);
+    const uint32_t words = run->node->row_words;
     for (uint32_t done = 0; done < words;) {
         uint32_t some = words - done < MOST_WORDS ? words - done : MOST_WORDS;
         uint32_t keep = done == 0 ? 0 : UINT32_MAX;
@@ -279,8 +278,8 @@ static void count_mismatches(const ebnn_run_t *run, const uint32_t *x, uint32_t 
 #endif
 
 // The same, of the taps that the mask behind the patch counts.
-static void count_masked(const ebnn_run_t *run, const uint32_t *x, uint32_t filter, uint32_t *sums, uint32_t count) {
-    const uint32_t words = run->node->row_words, *w = filter_words(run, filter), *mask = x + words;
+static void count_masked(const ebnn_run_t *run, const uint32_t *x, const uint32_t *w, uint32_t *sums, uint32_t count) {
+    const uint32_t words = run->node->row_words, *mask = x + words;
     for (; count != 0; count--, sums++, w += words) {
         *sums = 0;
         for (uint32_t i = 0; i < words; i++) {
@@ -291,43 +290,32 @@ static void count_masked(const ebnn_run_t *run, const uint32_t *x, uint32_t filt
 
 // --- sums of whole elements, and weights of 8 bits --------------------------------------------------------------------
 
-// Sum of w * x over elements of a type, whose weights are bits.
-#define DEFINE_SUM(name, type) \
-    static int32_t name(const uint8_t *patch, const uint8_t *w, uint32_t left) { \
-        const type *x = (const type *)(const void *)patch; \
-        uint32_t plus = 0, all = 0, bits, value; \
-        for (; left >= 8; left -= 8, x += 8) { \
-            bits = *w++; \
-            ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7); \
+// Sums of w * x over elements of a type, whose weights are bits.
+#define DEFINE_SUMS(name, type) \
+    static void name(const ebnn_node_t *node, const uint8_t *patch, const uint8_t *row, int32_t *sums, \
+        const int32_t *last) { \
+        for (; sums != last; sums++, row += 4 * node->row_words) { \
+            const type *x = (const type *)(const void *)patch; \
+            const uint8_t *w = row; \
+            uint32_t plus = 0, all = 0, left = node->taps, bits, value; \
+            for (; left >= 8; left -= 8, x += 8) { \
+                bits = *w++; \
+                ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7); \
+            } \
+            for (bits = left != 0 ? *w : 0; left != 0; left--, x++, bits >>= 1) { \
+                ADD(0); \
+            } \
+            *sums = (int32_t)(2 * plus - all); \
         } \
-        for (bits = left != 0 ? *w : 0; left != 0; left--, x++, bits >>= 1) { \
-            ADD(0); \
-        } \
-        return (int32_t)(2 * plus - all); \
     }
 #define ADD(i) (value = (uint32_t)x[i], all += value, plus += value & (uint32_t)((int32_t)(bits << (31 - (i))) >> 31))
 
-DEFINE_SUM(sum_u8, uint8_t)
-#ifndef EBNN_WITHOUT_INTEGERS
-DEFINE_SUM(sum_i8, int8_t)
-DEFINE_SUM(sum_i16, ebnn_short_t)
-#endif
-#undef DEFINE_SUM
+DEFINE_SUMS(sum_u8, uint8_t)
+DEFINE_SUMS(sum_i8, int8_t)
+DEFINE_SUMS(sum_i16, ebnn_short_t)
+#undef DEFINE_SUMS
 #undef ADD
 
-static int32_t sum_elements(const ebnn_node_t *node, const uint8_t *x, const uint8_t *w) {
-#ifndef EBNN_WITHOUT_INTEGERS
-    if (node->input == EBNN_DTYPE_I8) {
-        return sum_i8(x, w, node->taps);
-    }
-    if (node->input == EBNN_DTYPE_I16) {
-        return sum_i16(x, w, node->taps);
-    }
-#endif
-    return sum_u8(x, w, node->taps);
-}
-
-#ifndef EBNN_WITHOUT_INT8_WEIGHTS
 #define DOT(type) \
     for (const type *x = (const type *)(const void *)patch, *end = x + run->node->taps; x != end; x++, w++) { \
         sum += *w * *x; \
@@ -355,61 +343,60 @@ static int32_t weigh_bits(const ebnn_run_t *run, const uint8_t *patch, const int
 
 // Sum of w * x with weights of 8 bits.
 static int32_t weigh(const ebnn_run_t *run, const uint8_t *patch, const int8_t *w) {
+    const uint32_t dtype = run->node->input;
     int32_t sum = 0;
-    switch (run->node->input) {
-        case EBNN_DTYPE_BITS:
-            return weigh_bits(run, patch, w);
-#ifndef EBNN_WITHOUT_INTEGERS
-        case EBNN_DTYPE_I8:
-            DOT(int8_t)
-            return sum;
-        case EBNN_DTYPE_I16:
-            DOT(ebnn_short_t)
-            return sum;
-#endif
-        default:
-            DOT(uint8_t)
-            return sum;
+    if (dtype == EBNN_DTYPE_BITS) {
+        sum = weigh_bits(run, patch, w);
+    } else if (dtype == EBNN_DTYPE_U8) {
+        DOT(uint8_t)
+    } else if (EBNN_HAS_INTEGERS && dtype == EBNN_DTYPE_I8) {
+        DOT(int8_t)
+    } else if (EBNN_HAS_INTEGERS) {
+        DOT(ebnn_short_t)
     }
+    return sum;
 }
 #undef DOT
-#endif
 
-ebnn_scale_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums,
+// Not inlined: its frame would lie below those of the most used kernels.
+EBNN_NOINLINE static int32_t sum_others(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums,
     uint32_t count) {
     const ebnn_node_t *node = run->node;
-#ifndef EBNN_WITHOUT_INT8_WEIGHTS
+    const uint32_t *words = filter_words(run, filter);
+    const uint8_t *weights = (const uint8_t *)words;
     if (ebnn_has(node, EBNN_FLAG_INT8_WEIGHTS)) {
-        for (uint32_t i = 0; i < count; i++) {
-            sums[i] = weigh(run, patch, (const int8_t *)filter_words(run, filter + i));
+        for (uint32_t i = 0; i < count; i++, weights += 4 * node->row_words) {
+            sums[i] = weigh(run, patch, (const int8_t *)weights);
         }
-        return (ebnn_scale_t) { 0, 1 };
+    } else if (is_masked(run)) {
+        count_masked(run, (const uint32_t *)(const void *)patch, words, (uint32_t *)sums, count);
+        return (int32_t)run->taps;
+    } else if (EBNN_HAS_INTEGERS && node->input == EBNN_DTYPE_I8) {
+        sum_i8(node, patch, weights, sums, sums + count);
+    } else if (EBNN_HAS_INTEGERS) {
+        sum_i16(node, patch, weights, sums, sums + count);
     }
-#endif
-    if (node->input == EBNN_DTYPE_BITS) {
-        const uint32_t *words = (const uint32_t *)(const void *)patch;
-        if (is_masked(run)) {
-            count_masked(run, words, filter, (uint32_t *)sums, count);
-        } else {
-            count_mismatches(run, words, filter, (uint32_t *)sums, count);
-        }
-        return (ebnn_scale_t) { (int32_t)run->taps, -2 };
+    return 0;
+}
+
+int32_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums, uint32_t count) {
+    const ebnn_node_t *node = run->node;
+    const uint32_t *weights = filter_words(run, filter);
+    if (node->input > EBNN_DTYPE_U8 || ebnn_has(node, EBNN_FLAG_INT8_WEIGHTS) || is_masked(run)) {
+        return sum_others(run, patch, filter, sums, count);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        sums[i] = sum_elements(node, patch, (const uint8_t *)filter_words(run, filter + i));
+    if (node->input == EBNN_DTYPE_U8) {
+        sum_u8(node, patch, (const uint8_t *)weights, sums, sums + count);
+        return 0;
     }
-    return (ebnn_scale_t) { 0, 1 };
+    count_mismatches(run, (const uint32_t *)(const void *)patch, weights, (uint32_t *)sums, count);
+    return (int32_t)node->taps;
 }
 
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {
-    int32_t sums[EBNN_BLOCK];
-    uint32_t hits = 0;
-    for (uint32_t first = 0; first < count; first += EBNN_BLOCK) {
-        uint32_t some = count - first < EBNN_BLOCK ? count - first : EBNN_BLOCK;
-        ebnn_scale_t scale = ebnn_sum_filters(run, patch, filter + first, sums, some);
-        hits |= ebnn_hits(run, scale, sums, filter + first, some) << first;
-    }
-    return hits;
+    int32_t sums[32];
+    int32_t taps = ebnn_sum_filters(run, patch, filter, sums, count);
+    return ebnn_hits(run, taps, sums, filter, count);
 }
 
 uint32_t ebnn_filter_work(const ebnn_node_t *node) {

@@ -24,8 +24,6 @@
 //     EBNN_WITHOUT_DEPTHWISE      depthwise convolution
 //     EBNN_WITHOUT_INTEGERS       values of i8 and i16, maps of integers, gains, second inputs
 //     EBNN_WITHOUT_INT8_WEIGHTS   weights of more than a bit
-//     EBNN_WITHOUT_LEVELS         more than one threshold a filter
-//     EBNN_WITHOUT_SUM            pools that add up
 //     EBNN_WITHOUT_BORDER_NONE    padding that does not count
 
 // Between two polls there is no more work than this many instructions, by a rough count which is rather too high.

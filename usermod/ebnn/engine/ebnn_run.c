@@ -120,7 +120,10 @@ static int sum_tile(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count
         default: {
             (void)count; // of a build without the fast kernels
             ebnn_origin_t origin = ebnn_origin(run, cursor);
-            run->taps = ebnn_gather(run, &origin, run->scratch);
+            ebnn_gather(run, &origin, run->scratch);
+            if (ebnn_has(run->node, EBNN_FLAG_BORDER_NONE)) {
+                ebnn_gather_mask(run, &origin);
+            }
             return 0;
         }
     }

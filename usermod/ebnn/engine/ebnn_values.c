@@ -3,6 +3,8 @@
 
 #include "ebnn_core.h"
 
+#define BLOCK 32U // filters whose sums are made at once
+
 // A block of filters at a position of the output.
 typedef struct {
     ebnn_run_t *run;
@@ -15,43 +17,30 @@ typedef struct {
     int stops;
 } block_t;
 
+#define TAKE(type) \
+    for (const type *from = (const type *)(const void *)(map + place / 8), *last = from + count; from != last;) { \
+        *to++ = *from++; \
+    }
+
 void ebnn_elements(const uint8_t *map, uint32_t dtype, uint32_t place, uint32_t count, int32_t *to) {
-    const uint8_t *from = map + place / 8;
-    uint32_t bits;
-    switch (dtype) {
-        case EBNN_DTYPE_BITS:
-            bits = ebnn_bits(map, place, count);
-            for (uint32_t i = 0; i < count; i++) {
-                to[i] = (bits >> i & 1) != 0 ? 1 : -1;
-            }
-            break;
-        case EBNN_DTYPE_U8:
-            for (uint32_t i = 0; i < count; i++) {
-                to[i] = from[i];
-            }
-            break;
-#ifndef EBNN_WITHOUT_INTEGERS
-        case EBNN_DTYPE_I8:
-            for (uint32_t i = 0; i < count; i++) {
-                to[i] = ((const int8_t *)from)[i];
-            }
-            break;
-        case EBNN_DTYPE_I16:
-            for (uint32_t i = 0; i < count; i++) {
-                to[i] = ((const ebnn_short_t *)(const void *)from)[i];
-            }
-            break;
-#endif
-        default:
-            for (uint32_t i = 0; i < count; i++) {
-                to[i] = ((const int32_t *)(const void *)from)[i];
-            }
+    if (dtype == EBNN_DTYPE_BITS) {
+        for (uint32_t bits = ebnn_bits(map, place, count); count != 0; count--, bits >>= 1) {
+            *to++ = (bits & 1) != 0 ? 1 : -1;
+        }
+    } else if (dtype == EBNN_DTYPE_U8) {
+        TAKE(uint8_t)
+    } else if (EBNN_HAS_INTEGERS && dtype == EBNN_DTYPE_I8) {
+        TAKE(int8_t)
+    } else if (EBNN_HAS_INTEGERS && dtype == EBNN_DTYPE_I16) {
+        TAKE(ebnn_short_t)
+    } else {
+        TAKE(int32_t)
     }
 }
+#undef TAKE
 
 // --- sums ------------------------------------------------------------------------------------------------------------
 
-#ifndef EBNN_WITHOUT_DEPTHWISE
 // What the border reads as, 0 where it does not count.
 static int32_t border_of(const ebnn_node_t *node) {
     int is_plus = node->flags & EBNN_FLAG_BORDER_PLUS;
@@ -85,7 +74,7 @@ static void sum_depthwise(const block_t *block, const ebnn_origin_t *origin, int
     const ebnn_window_t *kernel = &run->node->kernel;
     const uint32_t start = block->channel * ebnn_element_bits(run->node->input);
     const int32_t border = border_of(run->node);
-    int32_t x[EBNN_BLOCK];
+    int32_t x[BLOCK];
     memset(sums, 0, block->count * sizeof(int32_t));
     for (uint32_t ky = 0, tap = 0; ky < kernel->height; ky++) {
         const uint32_t in_y = (uint32_t)origin->y + ky;
@@ -105,10 +94,9 @@ static void sum_depthwise(const block_t *block, const ebnn_origin_t *origin, int
         }
     }
 }
-#endif
 
 // Sums at a position of the map. Where the window is the position, the patch of the first block serves all of them.
-static ebnn_scale_t sum_position(block_t *block, uint32_t y, uint32_t x, int32_t *sums) {
+static int32_t sum_position(block_t *block, uint32_t y, uint32_t x, int32_t *sums) {
     ebnn_run_t *run = block->run;
     const ebnn_node_t *node = run->node;
     const ebnn_cursor_t cursor = { y, x, 0, 0 };
@@ -117,16 +105,17 @@ static ebnn_scale_t sum_position(block_t *block, uint32_t y, uint32_t x, int32_t
     if (node->op == EBNN_OP_POOL) {
         uint32_t place = y * run->pitch + x * run->in_stride + block->channel * ebnn_element_bits(node->input);
         ebnn_elements(run->input, node->input, place, block->count, sums);
-        return (ebnn_scale_t) { 0, 1 };
+        return 0;
     }
-#ifndef EBNN_WITHOUT_DEPTHWISE
-    if (node->op == EBNN_OP_DEPTHWISE) {
+    if (EBNN_HAS_DEPTHWISE && node->op == EBNN_OP_DEPTHWISE) {
         sum_depthwise(block, &origin, sums);
-        return (ebnn_scale_t) { 0, 1 };
+        return 0;
     }
-#endif
     if (node->op == EBNN_OP_CONV && (block->first == 0 || node->pool.height * node->pool.width != 1)) {
-        run->taps = ebnn_gather(run, &origin, run->scratch);
+        ebnn_gather(run, &origin, run->scratch);
+        if (ebnn_has(node, EBNN_FLAG_BORDER_NONE)) {
+            ebnn_gather_mask(run, &origin);
+        }
         block->work += 8 * node->taps;
     }
     return ebnn_sum_filters(run, block->patch, block->first, sums, block->count);
@@ -150,33 +139,33 @@ static void poll(block_t *block) {
 }
 
 // Pooled sums.
-static ebnn_scale_t sum_window(block_t *block, int32_t *totals) {
+static int32_t sum_window(block_t *block, int32_t *totals) {
     const ebnn_node_t *node = block->run->node;
     const ebnn_window_t *pool = &node->pool;
     const span_t rows = span_of(block->y, pool->stride_h, pool->top, pool->height, node->map_h);
     const span_t columns = span_of(block->x, pool->stride_w, pool->left, pool->width, node->map_w);
     if (pool->height * pool->width == 1) {
-        ebnn_scale_t scale = sum_position(block, rows.first, columns.first, totals);
+        int32_t taps = sum_position(block, rows.first, columns.first, totals);
         poll(block);
-        return scale;
+        return taps;
     }
     const int adds = ebnn_has(node, EBNN_FLAG_SUM);
-    int32_t sums[EBNN_BLOCK];
+    int32_t sums[BLOCK];
     for (uint32_t i = 0; i < block->count; i++) {
         totals[i] = adds ? 0 : INT32_MIN;
     }
     for (uint32_t y = rows.first; y < rows.last; y++) {
         for (uint32_t x = columns.first; x < columns.last && !block->stops; x++) {
-            ebnn_scale_t scale = sum_position(block, y, x, sums);
+            int32_t taps = sum_position(block, y, x, sums), scale = ebnn_scale(taps);
             for (uint32_t i = 0; i < block->count; i++) {
-                int32_t sum = scale.base + scale.scale * sums[i];
+                int32_t sum = taps + scale * sums[i];
                 // Unsigned, because bits of no tap may be set in a row of weights.
                 totals[i] = adds ? (int32_t)((uint32_t)totals[i] + (uint32_t)sum) : sum > totals[i] ? sum : totals[i];
             }
             poll(block);
         }
     }
-    return (ebnn_scale_t) { 0, 1 };
+    return 0;
 }
 
 // --- endings -----------------------------------------------------------------------------------------------------------
@@ -192,25 +181,24 @@ static void toggle_bits(uint8_t *map, uint32_t place, uint32_t bits) {
 }
 
 // The hits of all levels lie side by side, or (exclusive) in the same place.
-static void end_bits(const block_t *block, ebnn_scale_t scale, const int32_t *sums) {
+EBNN_NOINLINE static void end_bits(const block_t *block, int32_t taps, const int32_t *sums) {
     const ebnn_run_t *run = block->run;
     const ebnn_node_t *node = run->node;
     uint32_t place = (block->y * run->cols + block->x) * run->out_stride + block->first, number = block->first;
     const uint32_t step = ebnn_has(node, EBNN_FLAG_EXCLUSIVE) ? 0 : node->filters;
     for (uint32_t level = 0; level < node->levels; level++, number += node->filters, place += step) {
-        toggle_bits(run->out, place, ebnn_hits(run, scale, sums, number, block->count));
+        toggle_bits(run->out, place, ebnn_hits(run, taps, sums, number, block->count));
     }
 }
 
-#ifndef EBNN_WITHOUT_INTEGERS
 // Add the second input, as far as it has such channels.
 static void add_second(const block_t *block, int32_t *numbers) {
     const ebnn_run_t *run = block->run;
     const ebnn_value_t *second = run->second;
-    if (second == NULL || block->first >= second->channels) {
+    if (block->first >= second->channels) {
         return;
     }
-    int32_t more[EBNN_BLOCK];
+    int32_t more[BLOCK];
     uint32_t left = second->channels - block->first, count = left < block->count ? left : block->count;
     uint32_t place = (block->y * run->cols + block->x) * second->channels + block->first;
     ebnn_elements(run->seconds, second->dtype, place * ebnn_element_bits(second->dtype), count, more);
@@ -232,16 +220,16 @@ static void put_clamped(const block_t *block, uint8_t *to, const int32_t *number
         }
     }
 }
-#endif
 
 // Unsigned up to the shift, because gains and offsets may have changed since they were checked.
-static void end_integers(const block_t *block, ebnn_scale_t scale, int32_t *sums) {
+EBNN_NOINLINE static void end_integers(const block_t *block, int32_t taps, int32_t *sums) {
     const ebnn_run_t *run = block->run;
     const ebnn_node_t *node = run->node;
     const uint16_t *gains = (const uint16_t *)(const void *)((const uint8_t *)run->job->model + node->gains);
-    uint32_t place = (block->y * run->cols + block->x) * node->filters + block->first;
+    const uint32_t place = (block->y * run->cols + block->x) * node->filters + block->first;
+    const int32_t scale = ebnn_scale(taps);
     for (uint32_t i = 0, f = block->first; i < block->count; i++, f++) {
-        uint32_t t = (uint32_t)(scale.base + scale.scale * sums[i]);
+        uint32_t t = (uint32_t)(taps + scale * sums[i]);
         if (ebnn_has(node, EBNN_FLAG_GAINS)) {
             int32_t gain = (int16_t)ebnn_swap_half(gains[f]);
             t *= (uint32_t)gain;
@@ -249,14 +237,14 @@ static void end_integers(const block_t *block, ebnn_scale_t scale, int32_t *sums
         int32_t n = (int32_t)(t + (uint32_t)ebnn_number(node, run->numbers, f));
         sums[i] = n < 0 ? ~(~n >> node->shift) : n >> node->shift;
     }
-#ifndef EBNN_WITHOUT_INTEGERS
-    add_second(block, sums);
-    if (node->output.dtype != EBNN_DTYPE_I32) {
-        put_clamped(block, run->out + place * (ebnn_element_bits(node->output.dtype) / 8), sums);
-        return;
+    if (EBNN_HAS_INTEGERS && run->second != NULL) {
+        add_second(block, sums);
     }
-#endif
-    memcpy(run->out + 4 * place, sums, 4 * block->count);
+    if (EBNN_HAS_INTEGERS && node->output.dtype != EBNN_DTYPE_I32) {
+        put_clamped(block, run->out + place * (ebnn_element_bits(node->output.dtype) / 8), sums);
+    } else {
+        memcpy(run->out + 4 * place, sums, 4 * block->count);
+    }
 }
 
 // --- rows --------------------------------------------------------------------------------------------------------------
@@ -269,14 +257,14 @@ static void run_position(block_t *block, uint32_t most) {
     const uint32_t end = has_channels ? run->in->channels : node->filters;
     block->channel = block->row = 0;
     for (block->first = 0; block->first < node->filters && !block->stops; block->first += block->count) {
-        int32_t sums[EBNN_BLOCK];
+        int32_t sums[BLOCK];
         uint32_t left = end - block->channel;
         block->count = left < most ? left : most;
-        ebnn_scale_t scale = sum_window(block, sums);
+        int32_t taps = sum_window(block, sums);
         if (node->output.dtype == EBNN_DTYPE_BITS) {
-            end_bits(block, scale, sums);
+            end_bits(block, taps, sums);
         } else {
-            end_integers(block, scale, sums);
+            end_integers(block, taps, sums);
         }
         block->channel += block->count;
         if (block->channel == end) {
@@ -289,7 +277,7 @@ static void run_position(block_t *block, uint32_t most) {
 int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
     const ebnn_node_t *node = run->node;
     const int is_dense = node->op == EBNN_OP_DENSE;
-    const uint32_t most = EBNN_POLL_WORK / ebnn_filter_work(node) < EBNN_BLOCK ? 1 : EBNN_BLOCK;
+    const uint32_t most = EBNN_POLL_WORK / ebnn_filter_work(node) < BLOCK ? 1 : BLOCK;
     block_t block = { .run = run, .patch = is_dense ? run->input : run->scratch };
     if (is_dense && node->from == 0 && node->input == EBNN_DTYPE_BITS) {
         block.patch = memcpy(run->scratch, run->input, ebnn_value_size(run->in)); // it may be misaligned
