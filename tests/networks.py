@@ -19,11 +19,12 @@ import oracle
 from ebnn import ops
 from ebnn.bits import pack_maps, pixel_stride
 from ebnn.geometry import Geometry, Shape, Value, acc_bound, is_or, map_size, output_shape, row_bits, value_bytes
-from ebnn.network import Network, Node
+from ebnn.network import Network, Node, dense_node
 from ebnn.plan import FITS, Fit, Limit, Plan, choices, kernel_name, make_plan, rows_between
 
 SEEDS = range(700)
 SHRINKING = range(150)
+LEAST = range(60)
 MAX_MACS = 8000  # of one node: what keeps the oracle quick
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 24, 31, 32, 33, 48, 48, 63, 64, 65, 70)
 TRIES = 12
@@ -359,6 +360,31 @@ def shrinking_network(seed: int) -> Network:
     while not build.try_node(build.pick(("dense", "conv", "pool")), is_last=True):
         pass
     return Network(build.values[0], build.nodes)
+
+
+@functools.cache
+def least_network(seed: int) -> Network:
+    """A network for the engine for the least memory: hits, no padding, disjoint pools, small offsets."""
+    build = Builder([seed, 3], most_filters=40)
+    height, width = (int(side) for side in build.rng.integers(3, 16, 2))
+    build.start(Value(0, (height, width, build.pick((1, 2, 3, 8, 20))), build.pick(("bits", "u8"))), seed)
+    for index in range(1 + build.below(3)):
+        value = build.values[-1]
+        kernel, pool = (tuple(build.below(min(3, side)) for side in value.shape[:2]) for _ in range(2))
+        stride, is_dense = (build.below(2), build.below(2)), index > 1 and build.chance(0.5)
+        geometry = Geometry() if is_dense else Geometry(kernel, stride, pool=pool, pool_stride=pool)
+        part = build.part("dense" if is_dense else "conv", value, geometry)
+        if part is None or min(output_shape(part, value)) < 1:
+            break
+        signs = build.weights(part.weights.shape, is_int8=False)
+        build.end(replace(part, weights=signs), value, "bits", None, 1)
+    classes, last = build.below(12), build.values[-1]
+    if last.dtype != "bits":
+        return least_network(seed + len(SEEDS))
+    scores = dense_node(
+        last.id, build.weights((classes, *last.shape), is_int8=False), offsets=build.rng.integers(*I16, classes)
+    )
+    return Network(build.values[0], (*build.nodes, scores))
 
 
 def images(value: Value, seed: int) -> list[np.ndarray]:

@@ -86,6 +86,12 @@ def random_case(seed: int) -> Case:
     return make_case(f"random {seed}", "", network, networks.random_inputs(network, seed), plan, seed + 1)
 
 
+def least_case(seed: int) -> Case:
+    """The case of the network of ``seed`` for the engine for the least memory."""
+    network = networks.least_network(seed)
+    return make_case(f"least {seed}", "", network, networks.random_inputs(network, seed), seed=seed + 1)
+
+
 def shrinking_case(seed: int) -> Case:
     """The case of the shrinking network of ``seed``."""
     network = networks.shrinking_network(seed)
