@@ -409,6 +409,8 @@ def _second_rows() -> Iterator[Damage]:
     yield Damage("second input of thresholds", "SHAPE", node(SUM, 3, "B", 1), base="mixed")
     yield Damage("second input of thresholds that fits", "SHAPE", node(CODE, 3, "B", 1), base="mixed")
     yield Damage("second input of another size", "SHAPE", node(LAST, 3, "B", 1), base="mixed")
+    larger = both(node(LAST, 3, "B", 1), node(LAST, 4, "H", 4))
+    yield Damage("second input of another size with channels enough", "SHAPE", larger, base="mixed")
     yield Damage("second input that is higher", "SHAPE", node(ADDS, 12, "B", 0), base="mixed")
     yield Damage("second input that is wider", "SHAPE", node(ADDS, 13, "B", 0), base="mixed")
     yield Damage("second input of more channels", "SHAPE", node(ADDS, 4, "H", 3), base="mixed")
