@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RUN, OPEN, CORE, PLAIN, LANES, BYTES, INPUT = (
+RUN, OPEN, CORE, PLAIN, VALUES, LANES, BYTES, INPUT = (
     f"usermod/ebnn/engine/ebnn_{name}"
-    for name in ("run.c", "open.c", "core.h", "plain.c", "lanes.c", "bytes.c", "input.c")
+    for name in ("run.c", "open.c", "core.h", "plain.c", "values.c", "lanes.c", "bytes.c", "input.c")
 )
 SIM, FOLD, FORMAT, RECORD, BLOCKS, RULES, BITS, PLAN, GEOMETRY, PREPARE, CALIBRATE = (
     f"host/ebnn/{name}.py"
@@ -32,8 +32,10 @@ class Mutation:
 
 
 ENGINE = (
-    Mutation("hit on > instead of >=", PLAIN, "sums[i] >= threshold", "sums[i] > threshold"),
-    Mutation("unused bits counted as taps", PLAIN, "(int32_t)node->taps, -2", "(int32_t)(32 * node->row_words), -2"),
+    Mutation("hit on > instead of >=", CORE, "sums[i] >= threshold", "sums[i] > threshold"),
+    Mutation(
+        "unused bits counted as taps", PLAIN, "return (int32_t)node->taps;", "return (int32_t)(32 * node->row_words);"
+    ),
     Mutation(
         "border +1 ignored for bits",
         PLAIN,
@@ -53,17 +55,11 @@ ENGINE = (
         "width - x < kernel ? width - x : kernel",
         "width - x <= kernel ? width - x - 1 : kernel",
     ),
-    Mutation("no border above", PLAIN, "origin->y >= 0 &&", "1 &&"),
+    Mutation("no border above", PLAIN, "kernel * stride && origin->y >= 0 &&", "kernel * stride &&"),
     Mutation("a row of a patch from the row above", PLAIN, "rows--, start += pitch", "rows--, start += 0"),
     Mutation("bits of a patch lost at the end of a word", PLAIN, "at == 0 ? 0 : bits >> (32 - at)", "0"),
     Mutation("sum of bytes counts all as +1", PLAIN, "2 * plus - all", "plus"),
     Mutation("last byte of a row skipped", PLAIN, "left != 0 ? *w : 0; left != 0;", "left != 0 ? *w : 0; left > 1;"),
-    Mutation(
-        "offsets not added",
-        PLAIN,
-        "uint32_t offset = (uint32_t)ebnn_number(run->node, run->numbers, filter + i);",
-        "uint32_t offset = 0;",
-    ),
     Mutation(
         "twos of three words counted as ones",
         PLAIN,
@@ -71,7 +67,7 @@ ENGINE = (
         "+ count_nibbles(count_pairs(twos))",
     ),
     Mutation("bytes overflow after 30 words", PLAIN, "#define MOST_WORDS 30", "#define MOST_WORDS 33"),
-    Mutation("too little scratch", PLAIN, "scratch < plain_scratch(node)", "scratch + 4 < plain_scratch(node)"),
+    Mutation("too little scratch", PLAIN, "scratch < plain_scratch(node, in)", "scratch + 4 < plain_scratch(node, in)"),
     Mutation("stride of the other axis", CORE, "cursor->x * kernel->stride_w", "cursor->x * kernel->stride_h"),
     Mutation(
         "stride of the other axis at the next position",
@@ -161,7 +157,7 @@ ENGINE = (
     Mutation(
         "flips of the first 32 channels only", RUN, "ebnn_bits(flips, c, ebnn_block(", "ebnn_bits(flips, 0, ebnn_block("
     ),
-    Mutation("last of equal scores", RUN, "if (scores[i] > scores[best])", "if (scores[i] >= scores[best])"),
+    Mutation("last of equal scores", RUN, "if (score > most)", "if (score >= most)"),
     Mutation("self-test by another generator", RUN, "x ^= x >> 17;", "x ^= x >> 16;"),
     Mutation("fed rows drop out of the window too late", RUN, "place >= net->window_rows", "place > net->window_rows"),
     Mutation(
@@ -171,12 +167,15 @@ ENGINE = (
         "fed rows lie one row off", RUN, "0 : feed->rows - net->window_rows", "0 : feed->rows - net->window_rows + 1"
     ),
     Mutation("rows of the window without a gap", RUN, "run.pitch = 8 * pitch;", ";"),
-    Mutation("a row is made before it is fed", RUN, "kernel->height <= seen", "kernel->height <= seen + 1"),
-    Mutation("a row is made a row late", RUN, "kernel->height <= seen", "kernel->height < seen"),
+    Mutation("a row is made before it is fed", RUN, "under.count <= seen", "under.count <= seen + 1"),
+    Mutation("a row is made a row late", RUN, "under.count <= seen", "under.count < seen"),
+    Mutation("fed rows with the padding of the other end", OPEN, "above = kernel->top", "above = kernel->bottom"),
     Mutation(
-        "fed rows with the padding of the other end", RUN, "feed->rows + kernel->top", "feed->rows + kernel->bottom"
+        "fed rows in steps of columns", OPEN, "stride = kernel->stride_h, above", "stride = kernel->stride_w, above"
     ),
-    Mutation("fed rows in steps of columns", RUN, "until * kernel->stride_h", "until * kernel->stride_w"),
+    Mutation("fed rows of a pool's first row", OPEN, "(pool->height - 1U) * stride + height", "height"),
+    Mutation("fed rows in the steps of the map", OPEN, "pool->stride_h * stride, pool->top", "stride, pool->top"),
+    Mutation("fed rows without the pool's padding", OPEN, "pool->top * stride + above", "above"),
     Mutation("no rows below the last fed one", RUN, "feed->rows == net->input.height || until", "0 || until"),
     Mutation("a fed map begins anew in every row", RUN, "if (feed->rows == 1) {", "if (1) {"),
     Mutation("a fed map never begins anew", RUN, "if (feed->rows == 1) {", "if (0) {"),
@@ -219,12 +218,135 @@ ENGINE = (
     Mutation(
         "parameters may end behind the file",
         OPEN,
-        "rows + numbers + flips > blob->size - start",
-        "rows + numbers > blob->size - start",
+        "weights + numbers + gains + flips > blob->size - start",
+        "weights + numbers + gains > blob->size - start",
     ),
-    Mutation("scores that overflow", OPEN, "size + bound > INT32_MAX", "size + bound > UINT32_MAX / 2 + 1"),
+    Mutation("integers that overflow", OPEN, "more - offset) / gain", "more - offset + 1U) / gain"),
     Mutation("label one byte behind the file", OPEN, "bytes[place] > size - place - 1", "bytes[place] > size - place"),
-    Mutation("older minor accepted", OPEN, "p[5] != EBNN_FORMAT_MINOR", "p[5] > EBNN_FORMAT_MINOR"),
+    Mutation("newer minor accepted", OPEN, "p[5] > EBNN_FORMAT_MINOR", "p[5] > EBNN_FORMAT_MINOR + 1"),
+    Mutation("older major accepted", OPEN, "p[4] != EBNN_FORMAT_MAJOR", "p[4] > EBNN_FORMAT_MAJOR"),
+)
+
+# What a model may say of sources, pools and endings.
+ATTRIBUTES = (
+    Mutation("second input from later", OPEN, "node->from > index || node->second > index", "node->from > index"),
+    Mutation("second input of bits", OPEN, "if (second->dtype == EBNN_DTYPE_BITS)", "if (0)"),
+    Mutation("second input of another height", OPEN, "second->height != out->height || ", ""),
+    Mutation("second input of another width", OPEN, "second->width != out->width", "0"),
+    Mutation("second input of more channels", OPEN, "second->channels > out->channels", "0"),
+    Mutation("second input of thresholds", OPEN, "out->dtype == EBNN_DTYPE_BITS || second->height", "second->height"),
+    Mutation("second input beyond the bound", OPEN, "second == NULL ? 0 : largest(second->dtype)", "0"),
+    Mutation("scores of bytes", OPEN, "out->dtype >= EBNN_DTYPE_I8", "out->dtype >= EBNN_DTYPE_U8"),
+    Mutation("scores of many positions", OPEN, "out->height == 1 && out->width == 1", "1"),
+    Mutation("filters that leave channels out", OPEN, "filters % in->channels != 0", "0"),
+    Mutation("a pool by OR of more filters", OPEN, "channels != in->channels", "0"),
+    Mutation("shift of 32", OPEN, "last > EBNN_MAX_SHIFT", "last > EBNN_MAX_SHIFT + 1"),
+    Mutation("levels of more than 65535 channels", OPEN, "channels == 0 || channels > UINT16_MAX", "channels == 0"),
+    Mutation("flags without a meaning", OPEN, "(node->flags & ~allowed) == 0 && ", ""),
+    Mutation("a border of two kinds", OPEN, "node->flags & EBNN_FLAG_BORDER_NONE ? 0 : EBNN_FLAG", "0 ? 0 : EBNN_FLAG"),
+    Mutation("parameters of an OR", OPEN, "(!is_or || get32(record + 32) == 0)", "1"),
+    Mutation("int8 weights of 127", OPEN, "EBNN_FLAG_INT8_WEIGHTS ? 128 : 1", "EBNN_FLAG_INT8_WEIGHTS ? 127 : 1"),
+    Mutation("a window adds up to no more", OPEN, "(uint32_t)node->pool.height * node->pool.width : 1", "1 : 1"),
+    Mutation("gains below 0 beyond the bound", OPEN, "magnitude((int16_t)get16(gains", "(uint32_t)(get16(gains"),
+    Mutation(
+        "rows of int8 weights cut to whole words", OPEN, "node->taps / 4 + (node->taps % 4 != 0)", "node->taps / 4"
+    ),
+    Mutation("gains take no room", OPEN, "weights + numbers + gains + flips >", "weights + numbers + flips >"),
+    Mutation("places of 23 bits", OPEN, "get32(record + 24) & 0xffffffUL", "get32(record + 24) & 0x7fffffUL"),
+    Mutation("hits of several levels on the fast path", CORE, "&& node->levels == 1\n", "\n"),
+    Mutation("a mismatch costs 1", CORE, "taps == 0 ? 1 : -2", "taps == 0 ? 1 : -1"),
+    Mutation("self-test of other halves", RUN, "(int16_t)(x >> 16)", "(int16_t)(x >> 15)"),
+    Mutation("no border above a mask", PLAIN, "== kernel && origin->y >= 0 &&", "== kernel &&"),
+    Mutation(
+        "rows above the input count",
+        PLAIN,
+        "in->height ? taps.first : taps.last;",
+        "in->height ? taps.first : taps.first;",
+    ),
+    Mutation(
+        "bits of no channel count", PLAIN, "(taps.last - first) * channels", "(taps.last - first) * run->in_stride"
+    ),
+    Mutation("the mask is forgotten", PLAIN, "((x[i] ^ w[i]) & mask[i])", "(x[i] ^ w[i])"),
+    Mutation("the mask is forgotten with int8 weights", PLAIN, "mask & 1 ? *w : 0", "*w"),
+    Mutation(
+        "the mask is the patch",
+        PLAIN,
+        "ebnn_get(patch + bytes, place + c, stride)",
+        "ebnn_get(patch, place + c, stride)",
+    ),
+    Mutation("bit 0 is 0 with int8 weights", PLAIN, "bits & 1 ? weight : -weight", "bits & 1 ? weight : 0"),
+    Mutation("i8 without a sign, int8 weights", PLAIN, "DOT(int8_t)", "DOT(uint8_t)"),
+    Mutation("i8 without a sign", PLAIN, "DEFINE_SUMS(sum_i8, int8_t)", "DEFINE_SUMS(sum_i8, uint8_t)"),
+    Mutation("no room for a mask", PLAIN, "EBNN_FLAG_BORDER_NONE) ? 2 : 1", "EBNN_FLAG_BORDER_NONE) ? 1 : 1"),
+    Mutation(
+        "int8 weights on the fast path",
+        PLAIN,
+        "EBNN_FLAG_INT8_WEIGHTS | EBNN_FLAG_BORDER_NONE)",
+        "EBNN_FLAG_BORDER_NONE)",
+    ),
+    Mutation(
+        "no border on the fast path",
+        PLAIN,
+        "EBNN_FLAG_INT8_WEIGHTS | EBNN_FLAG_BORDER_NONE)",
+        "EBNN_FLAG_INT8_WEIGHTS)",
+    ),
+    Mutation("an element -1 is 0", VALUES, "(bits & 1) != 0 ? 1 : -1", "(bits & 1) != 0 ? 1 : 0"),
+    Mutation("elements of i8 without a sign", VALUES, "TAKE(int8_t)", "TAKE(uint8_t)"),
+    Mutation("padding counts", VALUES, "EBNN_FLAG_BORDER_NONE) ? 0 : is_plus", "EBNN_FLAG_BORDER_NONE) ? 1 : is_plus"),
+    Mutation("border of bytes is 1", VALUES, "return is_plus ? 255 : 0;", "return is_plus ? 1 : 0;"),
+    Mutation(
+        "weights of the first channels", VALUES, "tap * run->in->channels + block->channel", "tap * run->in->channels"
+    ),
+    Mutation("bits of the first channels", VALUES, "tap * stride + block->channel", "tap * stride"),
+    Mutation("weights of the first row", VALUES, "4 * node->row_words * block->row", "0 * block->row"),
+    Mutation("weight -1 is 0", VALUES, "bits & 1 ? x[i] : -x[i]", "bits & 1 ? x[i] : 0"),
+    Mutation(
+        "elements of the first channels",
+        VALUES,
+        "start = block->channel * ebnn_element_bits(run->node->input)",
+        "start = 0",
+    ),
+    Mutation("sums of the position before", VALUES, "memset(sums, 0, block->count * sizeof(int32_t));", ""),
+    Mutation(
+        "the patch of the first position",
+        VALUES,
+        "(block->first == 0 || node->pool.height * node->pool.width != 1)",
+        "block->first == 0 && y == block->y",
+    ),
+    Mutation("windows behind the map", VALUES, "end < map ? end : map", "end"),
+    Mutation("windows without padding", VALUES, "start < pad ? 0 : start - pad", "start"),
+    Mutation("no sum below 0", VALUES, "adds ? 0 : INT32_MIN", "0"),
+    Mutation("the last sum", VALUES, "sum > totals[i] ? sum : totals[i]", "sum"),
+    Mutation("the largest instead of the sum", VALUES, "adds = ebnn_has(node, EBNN_FLAG_SUM)", "adds = 0"),
+    Mutation(
+        "exclusive levels side by side",
+        VALUES,
+        "ebnn_has(node, EBNN_FLAG_EXCLUSIVE) ? 0 : node->filters",
+        "node->filters",
+    ),
+    Mutation("levels in one place", VALUES, "ebnn_has(node, EBNN_FLAG_EXCLUSIVE) ? 0 : node->filters", "0"),
+    Mutation("thresholds of the first level", VALUES, "number += node->filters", "number += 0"),
+    Mutation("bits shifted in every byte", VALUES, "to++, shift = 0", "to++"),
+    Mutation("second input behind its channels", VALUES, "block->first >= second->channels", "0"),
+    Mutation(
+        "second input with the output's channels", VALUES, "left < block->count ? left : block->count", "block->count"
+    ),
+    Mutation(
+        "second input of another pixel",
+        VALUES,
+        "* second->channels + block->first",
+        "* run->node->filters + block->first",
+    ),
+    Mutation("no clamp", VALUES, "numbers[i] < least ? least : numbers[i] > most ? most : numbers[i]", "numbers[i]"),
+    Mutation("bytes up to 127", VALUES, "EBNN_DTYPE_U8 ? UINT8_MAX :", "EBNN_DTYPE_U8 ? INT8_MAX :"),
+    Mutation("the least is -127", VALUES, "-most - 1", "-most"),
+    Mutation("gains without a sign", VALUES, "gain = (int16_t)ebnn_swap_half(", "gain = (int32_t)ebnn_swap_half("),
+    Mutation("gains ignored", VALUES, "t *= (uint32_t)gain;", "(void)gain;"),
+    Mutation("offsets not added", VALUES, "t + (uint32_t)ebnn_number(node, run->numbers, f)", "t"),
+    Mutation("shifts round to 0", VALUES, "~(~n >> node->shift)", "-(-n >> node->shift)"),
+    Mutation("all filters of one row", VALUES, "has_channels ? run->in->channels : node->filters", "node->filters"),
+    Mutation("filters of the first row", VALUES, "            block->row++;\n", ""),
+    Mutation("the output is not cleared", VALUES, "ebnn_open_row(run, (int32_t)cursor->y);", ";"),
 )
 
 # Where the core counts bits with an instruction.
@@ -540,7 +662,7 @@ USE = (
     Mutation("preparation not recorded", OPEN, "return (prepare & EBNN_PREPARE_RECORDED) &&", "return"),
     Mutation("preparation with unknown bits", OPEN, "prepare <= EBNN_PREPARE_KNOWN", "1"),
     Mutation("average and nearest", OPEN, "(prepare & both) != both", "1"),
-    Mutation("preparation of two channels", OPEN, "in->channels == 1 && (threshold", "(threshold"),
+    Mutation("preparation of two channels", OPEN, "in->channels == 1 && in->dtype", "in->dtype"),
     Mutation("bits without a threshold", OPEN, "(threshold != 0) == (in->dtype == EBNN_DTYPE_BITS)", "1"),
     Mutation("threshold without a preparation", OPEN, "return threshold == 0;", "return 1;"),
     Mutation("reserved bytes behind the threshold", OPEN, "get16(p + 46) != 0", "p[46] != 0"),
@@ -631,4 +753,4 @@ USE = (
     Mutation("sure above the margin", CALIBRATE, "margins(scores) >= margin", "margins(scores) > margin"),
 )
 
-MUTATIONS = ENGINE + COUNTING + TILES + HOST + USE
+MUTATIONS = ENGINE + ATTRIBUTES + COUNTING + TILES + HOST + USE

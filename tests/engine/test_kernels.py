@@ -10,7 +10,6 @@ from ebnn.cengine import CEngine
 from ebnn.format import SelfTest, encode
 from ebnn.geometry import Geometry, Pair, Value, output_shape
 from ebnn.network import Network, conv_node, dense_node
-from ebnn.ops import BY_NAME
 from ebnn.plan import Limit, Plan, choices, kernel_name, make_plan
 from ebnn.sim import Simulator
 
@@ -20,7 +19,6 @@ PLAIN_GEOMETRY = Geometry()
 def network(source: Value, filters: int, kernel: Pair, geometry: Geometry = PLAIN_GEOMETRY) -> Network:
     """One convolution, some of whose thresholds are met exactly by extreme inputs, and scores behind it."""
     rng = np.random.default_rng(filters * 1000 + kernel[1])
-    op = "conv_bits" if source.dtype == "bits" else "conv_u8_bits"
     weights = rng.choice(np.array([-1, 1], np.int8), (filters, *kernel, source.shape[2]))
     weights[:2], weights[-2:] = 1, -1
     taps = weights[0].size
@@ -30,10 +28,10 @@ def network(source: Value, filters: int, kernel: Pair, geometry: Geometry = PLAI
     thresholds[1:2] = largest + 1  # never
     thresholds[-2:-1] = -largest  # always
     thresholds[-1] = -largest + 1
-    node = conv_node(op, 0, weights, geometry, thresholds=thresholds)
-    shape = output_shape(BY_NAME[op], source, node.geometry, filters)
+    node = conv_node(0, weights, geometry, thresholds=thresholds)
+    shape = output_shape(node, source)
     head = rng.choice(np.array([-1, 1], np.int8), (2, *shape))
-    return Network(source, (node, dense_node("dense_scores", 1, head, offsets=[0, 1])))
+    return Network(source, (node, dense_node(1, head, offsets=[0, 1])))
 
 
 def inputs(source: Value) -> list[bytes]:
@@ -49,7 +47,7 @@ def inputs(source: Value) -> list[bytes]:
 def check(net: Network, kernel: str) -> None:
     """The node runs with every size of scratch, the largest one for ``kernel``, and gives what the simulator gives."""
     simulator, node = Simulator(net), net.nodes[0]
-    found = choices(node.spec, net.input, node.geometry, node.filters)
+    found = choices(node, net.input)
     assert kernel_name(node, net.input, found[-1].scratch) == kernel
     for choice in found:
         plan = make_plan(net, Limit(scratch=choice.scratch))
@@ -132,7 +130,7 @@ def test_one_filter_is_left_to_the_plain_kernel() -> None:
 def test_a_word_less_of_scratch_chooses_the_plain_kernel() -> None:
     net = network(Value(0, (4, 12, 32), "bits"), 8, (1, 9))
     node = net.nodes[0]
-    least = choices(node.spec, net.input, node.geometry, node.filters)[1].scratch
+    least = choices(node, net.input)[1].scratch
     for scratch, kernel in ((least, "lanes"), (least - 4, "plain")):
         plan = make_plan(net, Limit(scratch=scratch))
         assert kernel_name(net.nodes[0], net.input, plan.scratch[0][1]) == kernel
