@@ -130,16 +130,19 @@ def _room(place: str, parts: str, needed: int, size: int) -> str:
 def growth(facts: Mapping) -> int:
     """By how many bytes a trained network's file can be larger than that of the same architecture with random weights.
 
-    A convolution with a pool has a bit a filter once a channel falls instead of rising, and thresholds beyond 16 bits
-    take twice the room; whether they do is known after training.
+    A convolution with a pool has a bit a filter once a channel falls instead of rising, and thresholds and offsets
+    beyond 16 bits take twice the room; whether they do is known after training.
     """
     return sum(map(_layer_growth, facts["layers"]))
 
 
 def _layer_growth(layer: Mapping) -> int:
-    numbers, parts = layer["filters"] * layer["ending"]["levels"], layer["bytes"]
+    ending, output, parts = layer["ending"], layer["output"], layer["bytes"]
     if not layer["weights"]:
         return 0
-    flips = 4 * row_words(layer["output"]["shape"][2]) if "pool" in layer["geometry"] and not parts["flips"] else 0
+    may_flip = output["dtype"] == "bits" and "pool" in layer["geometry"] and not parts["flips"]
+    numbers = layer["filters"] * ending["levels"]
     is_narrow = parts["thresholds"] == 4 * row_words(16 * numbers)
-    return flips + (4 * row_words(32 * numbers) - parts["thresholds"] if is_narrow and layer["bound"] >= I16 else 0)
+    may_widen = is_narrow and (layer["bound"] >= I16 or ending["gains"])
+    more = 4 * row_words(output["shape"][2]) if may_flip else 0
+    return more + (4 * row_words(32 * numbers) - parts["thresholds"] if may_widen else 0)

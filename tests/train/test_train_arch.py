@@ -28,6 +28,14 @@ def test_depthwise_tokens() -> None:
     assert parsed.shapes((9, 9, 1)) == [(7, 7, 16), (4, 4, 16), (2, 4, 32), (1, 1, 10)]
 
 
+def test_layers_that_add_and_averages() -> None:
+    parsed = arch.parse("16c3s2p1+-d3p1+-a-10")
+    assert parsed.layers[0] == arch.Conv(16, (3, 3), (2, 2), (1, 1), adds=True)
+    assert parsed.layers[1:3] == (arch.Depthwise(1, (3, 3), (1, 1), (1, 1), adds=True), arch.Average())
+    assert parsed.shapes((9, 9, 1)) == [(5, 5, 16), (5, 5, 16), (1, 1, 16), (1, 1, 10)]
+    assert parsed.adds and not arch.parse("16c3-10").adds
+
+
 def test_text_comes_back() -> None:
     assert str(arch.parse(" 16C3-p2-10 ")) == "16c3-p2-10"
 
@@ -44,6 +52,10 @@ def test_shapes() -> None:
         ("16c3--10", "token 2 (''): expected"),
         ("16c3-3p2-10", "token 2 ('3p2'): expected"),
         ("16c3-s2-10", "token 2 ('s2'): expected"),
+        ("16c3-p2+-10", "token 2 ('p2+'): only a convolution can be added to a map"),
+        ("16c3-64+-10", "token 2 ('64+'): only a convolution can be added to a map"),
+        ("a-10", "token 1 ('a'): a pool needs a convolution before it"),
+        ("16c3-a-8c1-10", "token 3 ('8c1'): only fully connected layers can follow"),
         ("", "token 1 (''): expected"),
         ("16c3-p2", "token 2 ('p2'): the last token must be the number of classes"),
         ("16c3-1", "token 2 ('1'): at least 2 classes"),

@@ -11,10 +11,35 @@ from adversarial import images, make_adversarial
 import ebnn
 from ebnn.bundle import build_model
 from ebnn.cengine import CEngine
-from ebnn.train import BinaryDepthwise2D, Config, build, chainer, data, predict_scores, train
+from ebnn.train import (
+    BatchNorm,
+    BinaryConv2D,
+    BinaryDense,
+    BinaryDepthwise2D,
+    Config,
+    MapNorm,
+    Scores,
+    average,
+    build,
+    chainer,
+    data,
+    predict_scores,
+    sign,
+    train,
+)
 from ebnn.train.compare import compare
 from ebnn.train.config import ORDERS
 from ebnn.train.lower import lower
+from ebnn.train.maps import (
+    MOST_GAIN,
+    MOST_PRODUCT,
+    MOST_SHIFT,
+    AverageFunction,
+    FixedPoint,
+    Grid,
+    RoundFunction,
+    shortcut_window,
+)
 
 
 def silent(line: str) -> None:
@@ -130,3 +155,189 @@ def test_depthwise_faults_are_named(call, said: str) -> None:
 def test_separable_network_learns(digits: data.Dataset) -> None:
     network = assert_learns(digits, Config(arch="16c3p1-d3p1-24c1-p2-10"))
     assert [node.op for node in network.nodes] == ["conv", "depthwise", "conv", "dense"]
+
+
+# --- maps of integers ---
+
+RESIDUAL = [
+    ("8c3p1+-8c3p1+-10", (8, 9, 3), {}),
+    ("8c3s2p1+-8c3p1+-20c3s2p1+-d3p1+-a-10", (13, 12, 3), {"learnable_shift": True}),
+    ("8c3p1+-8c3p1+-p2-16c3p1+-a-10", (13, 12, 3), {"shortcut": "repeat", "maps": "i8"}),
+    ("8c3p1-p2-16c3p1+-8c1-16c3p1+-7-10", (12, 12, 1), {"order": "norm-sign-pool"}),
+    ("7c3p1+-p3s2p1-21c3s3p1+-21c1+-a-9-10", (14, 15, 1), {"shortcut": "repeat"}),
+]
+
+
+@pytest.mark.parametrize(("text", "shape", "more"), RESIDUAL)
+def test_chains_with_maps_are_exact(text: str, shape: tuple, more: dict) -> None:
+    for network in assert_every_chain_exact(Config(arch=text, **more), shape):
+        assert sum(node.output == more.get("maps", "i16") for node in network.nodes) >= 2
+
+
+def test_blocks_take_no_node_more_than_they_need() -> None:
+    """A convolution that adds, and sign; where the map shrinks one sum; more channels that begin at 0 need nothing."""
+    network = lower(build("8c3p1+-8c3p1+-16c3p1+-16c3s2p1+-10", (8, 8, 1)), images((8, 8, 1)))
+    assert [(node.op, node.output, node.second) for node in network.nodes] == [
+        ("conv", "i16", None), ("pool", "bits", None), ("conv", "i16", 1), ("pool", "bits", None),
+        ("conv", "i16", 3), ("pool", "bits", None), ("pool", "i16", None), ("conv", "i16", 7), ("pool", "bits", None),
+        ("dense", "i32", None),
+    ]  # fmt: skip
+
+
+def test_fixed_point_is_close_and_stays_within_32_bits() -> None:
+    generator = np.random.default_rng(2)
+    for reach, size in ((9, 0.3), (144, 0.08), (19125, 1e-3), (1 << 23, 1e-6), (9, 1e9), (9, 0)):
+        scale, base = size * generator.standard_normal((2, 50))
+        fixed = FixedPoint.of(scale, base, reach, 8)
+        products = np.abs(fixed.gains) * reach
+        assert (2 * products + products + np.abs(fixed.offsets)).max() + (1 << 15) < 1 << 31
+        assert (fixed.gains == np.rint(fixed.gains)).all() and np.abs(fixed.gains).max() < 1 << 14
+        sums = generator.integers(-reach, reach + 1, (200, 50)).astype(np.float32)
+        if size < 1:
+            error = np.abs(fixed(sums) - (sums * scale + base) * 256)
+            assert error.max() <= 0.5 + (reach + 1) / 2 ** (fixed.shift + 1)
+            assert fixed.shift == MOST_SHIFT or np.abs(fixed.gains).max() > min(MOST_GAIN, MOST_PRODUCT // reach) / 4
+
+
+@pytest.mark.parametrize("dtype", ["i16", "i8"])
+def test_map_outside_of_training_is_the_devices(dtype: str) -> None:
+    """clamp(floor((v gain + offset) / 2^shift) + r), with r in the first channels only."""
+    generator, link = np.random.default_rng(3), MapNorm(6, 30, dtype)
+    link.mean[...], link.variance[...] = generator.standard_normal((2, 6)) ** 2
+    link.gamma.array[...] = 30 * generator.standard_normal(6)
+    sums, least = generator.integers(-30, 31, (4, 2, 3, 6)), -128 if dtype == "i8" else -32768
+    before = generator.integers(least, -least, (4, 2, 3, 5))
+    with chainer.using_config("train", False):
+        fraction = link.grid.fraction
+        y = link(chainer.Variable(sums.astype(np.float32)), chainer.Variable(np.float32(before * 2.0**-fraction)))
+    fixed = y.creator.fixed
+    wanted = (sums * fixed.gains.astype(int) + fixed.offsets.astype(int)) >> fixed.shift
+    wanted[..., :5] += before
+    assert (y.array * 2**fraction == wanted.clip(least, -least - 1)).all()
+    assert (wanted < least).any() and (wanted >= -least).any()
+
+
+def test_map_while_training_is_that_of_the_same_statistics() -> None:
+    """Up to one step of the grid, by which the fixed point may round otherwise."""
+    generator, link = np.random.default_rng(4), MapNorm(5, 100)
+    sums = chainer.Variable(generator.integers(-100, 101, (8, 3, 3, 5)).astype(np.float32))
+    trained = link(sums).array
+    link.mean, link.variance = sums.array.mean(axis=(0, 1, 2)), sums.array.var(axis=(0, 1, 2))
+    with chainer.using_config("train", False):
+        assert np.abs(link(sums).array - trained).max() <= 2.0**-8
+    assert (trained * 256 == np.rint(trained * 256)).all()
+
+
+def test_gradients_of_rounding_equal_differences_over_whole_steps() -> None:
+    generator, grid = np.random.default_rng(5), Grid.of("i16")
+    y = generator.standard_normal((3, 2, 2, 4)).astype(np.float32)
+    r = np.rint(256 * generator.standard_normal((3, 2, 2, 3))).astype(np.float32) / 256
+    gy = generator.standard_normal(y.shape).astype(np.float32)
+
+    def add(a: chainer.Variable, b: chainer.Variable) -> chainer.Variable:
+        return RoundFunction(grid).apply((a, b))[0]
+
+    for found, wanted in zip(gradients(add, [y, r], gy), differences(add, [y, r], gy, 0.25), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    (found,) = gradients(
+        lambda a: RoundFunction(grid).apply((a,))[0], [np.float32([[-200, 3, 200]])], np.ones((1, 3), "f")
+    )
+    assert found.tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize(("windows", "times"), [(((2, 2), (2, 2), (0, 0, 0, 1)), 1), (((2, 4), (2, 4), (0,) * 4), 3)])
+def test_gradients_of_averages_equal_differences(windows: tuple, times: int) -> None:
+    generator = np.random.default_rng(6)
+    x = np.rint(256 * generator.standard_normal((2, 4, 5, 3))).astype(np.float32) / 256
+
+    def shrink(a: chainer.Variable) -> chainer.Variable:
+        return AverageFunction(windows, Grid.of("i16"), times).apply((a,))[0]
+
+    gy = generator.standard_normal(shrink(chainer.Variable(x)).shape).astype(np.float32)
+    np.testing.assert_allclose(gradients(shrink, [x], gy)[0], differences(shrink, [x], gy, 1.0)[0], atol=1e-4)
+
+
+def test_averages_by_hand() -> None:
+    """A half is rounded up; what lies outside does not count; bits keep their sum in finer steps."""
+    x = np.float32([[3, 4, 5], [6, 8, 1]]).reshape(1, 2, 3, 1) / 256
+    windows = ((2, 2), (2, 2), (0, 0, 0, 1))
+    y = AverageFunction(windows, Grid.of("i16"), 2).apply((chainer.Variable(x),))[0]
+    assert (256 * y.array).tolist() == [[[[5, 5], [2, 2]]]]
+    bits = np.float32([[1, 1, -1], [1, 1, -1]]).reshape(1, 2, 3, 1)
+    assert average(chainer.Variable(bits)).array.tolist() == [[[[2 / 8]]]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "window"),
+    [
+        ((8, 8), (8, 8), ((1, 1), (0, 0, 0, 0))),
+        ((9, 8), (5, 4), ((2, 2), (0, 0, 1, 0))),
+        ((9, 9), (4, 3), ((2, 3), (0, 0, 0, 0))),
+        ((16, 16), (14, 16), None),
+    ],
+)
+def test_windows_of_shortcuts(before: tuple, after: tuple, window: tuple | None) -> None:
+    assert shortcut_window(before, after) == window
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "said"),
+    [
+        ("8c3p1+-8c3+-10", {}, r"token 2 \('8c3\+'\): it makes 10x10x8, the map before is 12x12x8"),
+        ("8c3p1+-4c3p1+-10", {}, r"token 2 \('4c3p1\+'\): it makes 12x12x4"),
+        ("8c3p1+-10", {"gain": True}, "gain must be false where layers add to a map"),
+        ("8c3p1+-10", {"activation": "prelu"}, "activation must be none where layers add to a map"),
+        ("8c3p1+-10", {"maps": "i32"}, "maps must be one of i16, i8"),
+        ("8c3p1+-10", {"shortcut": "conv"}, "shortcut must be one of zeros, repeat"),
+    ],
+)
+def test_faults_of_maps_are_named(text: str, changes: dict, said: str) -> None:
+    with pytest.raises(ebnn.EbnnError, match=said):
+        build(text, (12, 12, 1), **changes)
+
+
+def test_own_chains_with_maps() -> None:
+    """A map is read by sign, by a block and by an average; between sums and map only a pool can stand."""
+
+    class Own(chainer.Chain):
+        def __init__(self) -> None:
+            super().__init__()
+            with self.init_scope():
+                self.conv, self.first = BinaryConv2D(1, 6, 3, pad=1), MapNorm(6, 9 * 255)
+                self.second, self.map, self.norm = BinaryConv2D(6, 6, 3, pad=1), MapNorm(6, 54), BatchNorm(6)
+                self.dense, self.scores = BinaryDense(6, 3), Scores(3)
+                self.bad = False
+
+        def forward(self, x: np.ndarray) -> chainer.Variable:
+            r = self.first(self.conv(x))
+            sums = self.second(sign(self.norm(r)))
+            r = self.map(self.norm(sums) if self.bad else sums, r)
+            return self.scores(self.dense(average(r, r.creator.grid)))
+
+    chain, x = Own(), images((6, 7, 1))
+    make_adversarial(chain, x, 1)
+    network = assert_exact(chain, x)
+    assert [node.output for node in network.nodes] == ["i16", "bits", "i16", "i16", "i32"]
+    chain.bad = True
+    with pytest.raises(ebnn.EbnnError, match=r"/norm \(BatchNorm\): sign must follow it"):
+        lower(chain, x)
+
+
+def test_residual_network_learns_and_resumes(digits: data.Dataset, tmp_path: Path) -> None:
+    config = Config(arch="8c3p1+-8c3p1+-16c3s2p1+-16c3p1+-a-10", epochs=3, batch=32, lr=0.03, estimator="approxsign")
+    whole = train(digits, config, tmp_path / "whole", silent)
+    with pytest.raises(KeyboardInterrupt):
+        train(digits, config, tmp_path / "parts", stop_after_two_epochs())
+    again = train(digits, config, tmp_path / "parts", silent)
+    assert build_model(assert_exact(again.chain, digits.x_test)) == build_model(lower(whole.chain, digits.x_test))
+    assert again.metrics["test_accuracy"] > 0.5
+
+
+def stop_after_two_epochs():
+    """A report that ends a run as Ctrl-C does, when two epochs are saved."""
+
+    def report(line: str) -> None:
+        if line.lstrip().startswith("2 "):
+            raise KeyboardInterrupt
+
+    return report

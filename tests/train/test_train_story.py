@@ -29,6 +29,9 @@ CHAINS = (
     {"weights": "standard", "learnable_shift": True, "gain": True},
     {"arch": "6c3p1-p3s2-p2-10"},
     {"arch": "12-8-10"},
+    {"arch": "6c3p1-2d3p1-p2-8c1-10"},
+    {"arch": "6c3p1+-8c3s2p1+-d3p1+-8c3-12c3p1+-a-10", "learnable_shift": True},
+    {"arch": "6c3p1-p2-8c3p1+-8c3p1+-12-10", "maps": "i8"},
 )
 
 

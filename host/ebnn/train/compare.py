@@ -54,15 +54,19 @@ class Comparison:
 
 
 def values(chain: chainer.Chain, images: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """The trainer's own output of every node, batch by batch: booleans (n, values), at last int32 (n, classes)."""
+    """The trainer's own output of every node, batch by batch: float32 (n, values), at last int32 (n, classes).
+
+    Bits are -1 and +1, the others integers.
+    """
     with _Inputs() as seen:
         readers = node_readers(chain, images[:1])
     places = {id(function): place for place, function in enumerate(seen.functions)}
-    readers = [(places[call.key], index) for call, index in readers]
+    wanted = {places[call.key]: index for call, index, _ in readers}
     for part in batches(images):
-        with _Inputs(dict(readers)) as seen:
+        with _Inputs(wanted) as seen:
             y = run(chain, part)
-        yield [*(seen.arrays[place].reshape(len(part), -1) >= 0 for place, _ in readers), head_integers(y)]
+        read = [seen.arrays[places[call.key]] * np.float32(2.0**fraction) for call, _, fraction in readers]
+        yield [*(array.reshape(len(part), -1) for array in read), head_integers(y)]
 
 
 def compare(chain: chainer.Chain, network: Network, images: np.ndarray) -> Comparison:
@@ -77,7 +81,9 @@ def compare(chain: chainer.Chain, network: Network, images: np.ndarray) -> Compa
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for part, trained in zip(batches(images), values(chain, images), strict=True):
         simulated = [array.reshape(len(part), -1) for array in simulator.outputs(part)]
-        wrong = [a != b for a, b in zip(trained, simulated, strict=True)]
+        wrong = [
+            a != (2 * b.astype(int) - 1 if b.dtype == bool else b) for a, b in zip(trained, simulated, strict=True)
+        ]
         nodes += [int(array.sum()) for array in wrong]
         wrong_images += int(np.any([array.any(axis=1) for array in wrong], axis=0).sum())
         found.append((trained[-1], simulated[-1]))

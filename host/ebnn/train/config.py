@@ -18,6 +18,8 @@ INFINITE = float("inf")
 
 FEATURES = ("sign", "relu")
 ORDERS = ("pool-norm-sign", "norm-pool-sign", "norm-sign-pool")
+MAPS = ("i16", "i8")
+SHORTCUTS = ("zeros", "repeat")
 ACTIVATIONS = ("none", "prelu", "rprelu")
 OPTIMIZERS = ("adam", "sgd", "bop")
 
@@ -44,6 +46,8 @@ class Config:
         learnable_shift: a learnable shift of each channel before sign (``links.Shift``).
         gain: each filter's sums times the mean magnitude of its latent weights (``links.Gain``).
         activation: none, prelu or rprelu, before batch norm (``links.PReLU``, ``links.RPReLU``).
+        maps: of the integers that layers with ``+`` add to: i16 or i8 (``maps.Grid``).
+        shortcut: what more channels of such a map begin with: zeros, or repeat, the channels before.
         two_stage: share of the epochs with float weights and binary features, before both are binary; 0: none.
         bnn_plus: strength of the pull of latent weights towards -1 and +1; 0: none.
         optimizer: adam, sgd or bop (``ebnn.train.optimizers``).
@@ -79,6 +83,8 @@ class Config:
     learnable_shift: bool = False
     gain: bool = False
     activation: str = "none"
+    maps: str = "i16"
+    shortcut: str = "zeros"
     two_stage: float = 0.0
     bnn_plus: float = 0.0
     optimizer: str = "adam"
@@ -155,6 +161,8 @@ def _choices(config: Config) -> Rules:
         "features": FEATURES,
         "order": ORDERS,
         "activation": ACTIVATIONS,
+        "maps": MAPS,
+        "shortcut": SHORTCUTS,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
     }
@@ -170,6 +178,10 @@ def _pairs(config: Config) -> Rules:
     if 0 < config.two_stage < 1:
         both = 0 < config.first_binary_epoch < config.epochs
         rules["two_stage"] = (both and not no_latents, f"0 with {'optimizer bop' if no_latents else 'so few epochs'}")
+    if config.arch and arch.parse(config.arch).adds:
+        alone = "where layers add to a map (+): only batch norm can stand between sums and the map"
+        rules["activation"] = (config.activation == "none", f"none {alone}")
+        rules["gain"] = (not config.gain, f"false {alone}")
     if config.bnn_plus > 0:
         rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
     if config.copies > 0:

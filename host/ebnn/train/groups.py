@@ -16,13 +16,13 @@ from ebnn.geometry import Shape
 from ebnn.train.trace import IMAGES, Call
 
 ORDERS = (
-    "ebnn exports BinaryConv2D or BinaryDense, then any of BatchNorm, Shift, PReLU, RPReLU and max_pool, then sign, "
-    "and at the end BinaryDense - Scores"
+    "ebnn exports BinaryConv2D, BinaryDepthwise2D or BinaryDense, then any of BatchNorm, Shift, PReLU, RPReLU and "
+    "max_pool, then sign, or MapNorm, and at the end BinaryDense - Scores"
 )
 LINEAR = ("conv", "depthwise", "dense")
 POOLS = ("pool",)
 # What may begin a group, by what it reads.
-STARTS = {"images": LINEAR, "bits": (*LINEAR, "pool")}
+STARTS = {"images": LINEAR, "bits": (*LINEAR, "pool", "average"), "map": (*LINEAR, "monotone", "sign", "average")}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Group:
         before: functions of each number by itself, sign among them, before the pool, or all where there is none.
         pool: one that stands by itself.
         after: those behind it; where the linear function has a pool of its own, all.
-        scores: the head.
+        integers: what makes integers instead of bits: the head, a map or an average.
     """
 
     first: Call
@@ -43,7 +43,7 @@ class Group:
     before: tuple[Call, ...] = ()
     pool: Call | None = None
     after: tuple[Call, ...] = ()
-    scores: Call | None = None
+    integers: Call | None = None
 
     @property
     def input_shape(self) -> Shape:
@@ -58,7 +58,7 @@ class Group:
     @property
     def last(self) -> Call:
         """What makes the value."""
-        return self.scores or (self.after or (self.pool,) if self.pool else self.steps)[-1]
+        return self.integers or (self.after or (self.pool,) if self.pool else self.steps)[-1]
 
 
 def groups(found: Sequence[Call]) -> list[Group]:
@@ -77,8 +77,8 @@ def groups(found: Sequence[Call]) -> list[Group]:
         result.append(_take_group(row))
         taken = {call.key for call in taken[: len(taken) - len(row)]}
         rest = [call for call in rest if call.key not in taken]
-        made[result[-1].last.key] = "bits"
-    if not result or result[-1].scores is None:
+        made[result[-1].last.key] = "map" if result[-1].integers else "bits"
+    if not result or result[-1].last.kind != "scores":
         raise ExportError(f"{found[-1].where}: a chain must end with BinaryDense and Scores; {ORDERS}")
     return sorted(result, key=lambda group: order[group.last.key])
 
@@ -108,8 +108,12 @@ def _without_reshapes(found: Sequence[Call]) -> list[Call]:
 def _take_group(row: list[Call]) -> Group:
     """Take a group from the begin of a row."""
     first = row.pop(0)
-    if first.kind in POOLS:
+    if first.kind == "pool":
         return Group(first, pool=first)
+    if first.kind == "average":
+        return Group(first, integers=first)
+    if first.kind not in LINEAR:
+        return _take_values(first, row)
     steps = _take(row, "monotone", *POOLS)
     last = steps[-1] if steps else first
     if not row:
@@ -118,13 +122,24 @@ def _take_group(row: list[Call]) -> Group:
         scores = row.pop(0)
         if row:
             raise _refusal(row[0])
-        return Group(first, first, scores=scores)
+        return Group(first, first, integers=scores)
+    if row[0].kind == "map" and all(call.kind in POOLS for call in steps):
+        return replace(_split(first, steps), integers=row.pop(0))
     if row[0].kind != "sign":
         raise ExportError(f"{last.where}: sign must follow it; {ORDERS}") if steps else _refusal(row[0])
     steps.append(row.pop(0))
     if row and row[0].kind == "pool" and not _has_pool(first, steps):
         steps.append(row.pop(0))  # the node of the convolution does it on the way
     return _split(first, steps)
+
+
+def _take_values(first: Call, row: list[Call]) -> Group:
+    """Take a group that makes bits of a map of integers."""
+    row.insert(0, first)
+    steps = _take(row, "monotone")
+    if not row or row[0].kind != "sign":
+        raise ExportError(f"{steps[-1].where}: sign must follow it; {ORDERS}")
+    return Group(first, before=(*steps, row.pop(0)))
 
 
 def _take(row: list[Call], *kinds: str) -> list[Call]:

@@ -5,6 +5,7 @@ What can be exported, in this order, any number of times, and a dense layer with
     BinaryConv2D -> ... -> sign -> [max_pool ...]
     BinaryDepthwise2D -> ... -> sign
     BinaryDense  -> ... -> sign
+    BinaryConv2D -> MapNorm, and of its map: Shift -> sign, average, or another MapNorm that adds to it
     BinaryDense -> Scores
 
 The dots are any of BatchNorm, Shift, PReLU and RPReLU, and after a convolution one max_pool among them. Each never
@@ -27,8 +28,10 @@ from ebnn import fold
 from ebnn.errors import ExportError
 from ebnn.geometry import MAX_BYTE, Geometry, Value
 from ebnn.network import Network, Node
+from ebnn.ops import DTYPE
 from ebnn.train import checkpoint
 from ebnn.train.compat import chainer
+from ebnn.train.convolve import EXACT_LIMIT
 from ebnn.train.evaluate import batches
 from ebnn.train.functions import ScoresFunction
 from ebnn.train.groups import LINEAR, ORDERS, Group, groups
@@ -39,10 +42,16 @@ SUM_STEP = 2  # neighbouring sums of -1 and +1, or of the odd numbers 2 x - 255
 
 @dataclass(frozen=True)
 class _Known:
-    """A value of the network that groups read: its id and dtype."""
+    """A value of the network that groups read: its numbers are the trainer's times 2^fraction."""
 
     id: int
     dtype: str
+    fraction: int = 0
+
+    @property
+    def unit(self) -> np.float32:
+        """What 1 is in the trainer."""
+        return np.float32(2.0**-self.fraction)
 
 
 def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Network:
@@ -61,8 +70,8 @@ def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Ne
     _check_binary(found)
     known, nodes = {IMAGES: _Known(0, dtype)}, []
     for group in groups(found):
-        nodes.append(_node(group, known[group.first.reads[0]]))
-        known[group.last.key] = _Known(len(nodes), nodes[-1].output)
+        nodes.append(_node(group, [known[key] for key in _read(group)]))
+        known[group.last.key] = _Known(len(nodes), nodes[-1].output, fraction_of(group))
     return Network(Value(0, tuple(x.shape[1:]), dtype), tuple(nodes), tuple(labels))
 
 
@@ -84,18 +93,36 @@ def _input_dtype(x: np.ndarray) -> str:
     raise ExportError(f"sample images must be uint8, or float32 of -1 and +1, got {x.dtype}")
 
 
-def _node(group: Group, source: _Known) -> Node:
-    geometry, linear = _geometry(group), group.linear
-    if linear is None:
-        return Node("pool", (source.id,), geometry, name=f"pool{source.id}")
-    made = ("i32", _score_params(group, source)) if group.scores else ("bits", _bit_params(group, geometry, source))
-    return Node(linear.kind, (source.id,), geometry, made[0], name=linear.path, **made[1])
+def _read(group: Group) -> tuple[int, ...]:
+    """Keys of the values that a group reads: the map that it adds is the second."""
+    return (group.first.reads[0], *(group.integers.reads[1:] if group.integers else ()))
+
+
+def fraction_of(group: Group) -> int:
+    """By how many bits a group's integers are larger than the trainer's numbers."""
+    grid = getattr(group.last.function, "grid", None)
+    return grid.fraction if grid else 0
+
+
+def _node(group: Group, sources: Sequence[_Known]) -> Node:
+    linear, source = group.linear, sources[0]
+    op, name = (linear.kind, linear.path) if linear else ("pool", f"pool{source.id}")
+    inputs, geometry = [value.id for value in sources], _geometry(group)
+    if group.linear is None and group.pool:
+        return Node(op, inputs, geometry, name=name)
+    if group.integers is None:
+        return Node(op, inputs, geometry, name=name, **_bit_params(group, geometry, source))
+    params = {"scores": _score_params, "map": _map_params, "average": _average_params}[group.integers.kind]
+    return Node(op, inputs, geometry, name=name, **params(group, source))
 
 
 def _geometry(group: Group) -> Geometry:
     if group.linear is not None and group.linear.kind == "dense":
         return Geometry()
     base = Geometry() if group.linear is None else group.linear.function.geometry
+    if group.integers and group.integers.kind == "average":
+        window, stride, pad = group.integers.function.windows
+        return replace(base, pool=window, pool_stride=stride, pool_pad=pad, pool_sum=True)
     if group.pool is None:
         return base
     window, stride, pad = group.pool.function.windows
@@ -118,23 +145,37 @@ def _sums(weights: np.ndarray) -> np.ndarray:
 
 def _bit_params(group: Group, geometry: Geometry, source: _Known) -> dict:
     """Weights, thresholds and flips of a node that outputs bits."""
-    weights, largest = _weights(group), MAX_BYTE if source.dtype == "u8" else 1
     for call in group.steps:
         _check_finite(call)
-    reach = largest * weights[0].size
+    weights = _weights(group) if group.linear else None
+    channels = len(weights) if group.linear else group.input_shape[-1]
+    low, high, step = _range(group, source, weights)
 
     def bits(sums: np.ndarray) -> np.ndarray:
-        spread = np.ascontiguousarray(np.broadcast_to(sums, (1, len(weights))))
+        spread = np.ascontiguousarray(np.broadcast_to(sums * source.unit, (1, channels)))
         return _evaluate(group.steps, spread) >= 0
 
-    thresholds, rising = fold.threshold(bits, -reach, reach, SUM_STEP)
+    thresholds, rising = fold.threshold(bits, low, high, step)
+    if weights is None:
+        return {"thresholds": thresholds, "flips": ~rising}
     # Without a pool a filter that falls is negated, with one that falls before it.
-    negated = _falls(group.before, reach, len(weights)) if geometry.pools else ~rising
+    negated = _falls(group.before, high * source.unit, channels) if geometry.pools else ~rising
     weights = np.where(negated[:, None, None, None], -weights, weights)
     thresholds = np.where(negated, fold.negate(thresholds), thresholds)
     if source.dtype == "u8":
         thresholds = fold.byte_thresholds(thresholds, _sums(weights))
     return {"weights": weights, "thresholds": thresholds, "flips": rising == negated}
+
+
+def _range(group: Group, source: _Known, weights: np.ndarray | None) -> tuple[int, int, int]:
+    """The least and the largest sum that can occur, in steps of the source, and the distance of neighbours."""
+    limits = DTYPE[source.dtype]
+    if weights is None:
+        return limits.least, limits.most, 1
+    reach = weights[0].size * limits.largest
+    if reach >= EXACT_LIMIT:
+        raise ExportError(f"{group.linear.where}: sums up to {reach} are not exact in the trainer")
+    return -reach, reach, SUM_STEP if source.dtype in ("bits", "u8") else 1
 
 
 def _evaluate(calls_: Sequence[Call], values: np.ndarray) -> np.ndarray:
@@ -144,7 +185,7 @@ def _evaluate(calls_: Sequence[Call], values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _falls(before: Sequence[Call], reach: int, channels: int) -> np.ndarray:
+def _falls(before: Sequence[Call], reach: float, channels: int) -> np.ndarray:
     """bool (channels,): whether the functions before a pool make less of a larger sum."""
     least, largest = (_evaluate(before, np.full((1, channels), end, np.float32))[0] for end in (-reach, reach))
     return largest < least
@@ -152,11 +193,34 @@ def _falls(before: Sequence[Call], reach: int, channels: int) -> np.ndarray:
 
 def _score_params(group: Group, source: _Known) -> dict:
     """Weights and offsets of the last node."""
-    weights, offsets = _weights(group), group.scores.link.offsets.astype(np.int64)
+    weights, offsets = _weights(group), group.integers.link.offsets.astype(np.int64) << source.fraction
+    _range(group, source, weights)
     if source.dtype == "u8":
         # 2 acc - 255 sum(w) + B is odd for all classes or for none: halving it keeps their order.
         offsets = (offsets - MAX_BYTE * _sums(weights)) // 2
-    return {"weights": weights, "offsets": offsets}
+    return {"output": "i32", "weights": weights, "offsets": offsets}
+
+
+def _map_params(group: Group, source: _Known) -> dict:
+    """Weights, gains, offsets and shift of a node that makes a map, of its own or added to the second input."""
+    _check_finite(group.integers)
+    weights, fixed = _weights(group), group.integers.function.fixed
+    if source.fraction or source.dtype not in ("bits", "u8"):
+        raise ExportError(f"{group.integers.where}: sums of integers cannot be added to a map")
+    gains, offsets = fixed.gains.astype(np.int64), fixed.offsets.astype(np.int64)
+    if source.dtype == "u8":  # (2 acc - 255 sum(w)) gain + offset
+        gains, offsets = 2 * gains, offsets - MAX_BYTE * _sums(weights) * gains
+    ending = {"output": group.integers.function.grid.dtype, "shift": fixed.shift}
+    return {"weights": weights, "gains": gains, "offsets": offsets, **ending}
+
+
+def _average_params(group: Group, source: _Known) -> dict:
+    """Filters, offsets and shift of a pool that adds up."""
+    function = group.integers.function
+    if function.grid.fraction - source.fraction + function.shift < 0 or source.dtype == "u8":
+        raise ExportError(f"{group.integers.where}: cannot stand here; {ORDERS}")
+    offsets = np.full(function.times * group.input_shape[-1], 1 << function.shift >> 1)
+    return {"output": function.grid.dtype, "offsets": offsets, "shift": function.shift}
 
 
 def _check_finite(call: Call) -> None:
@@ -165,11 +229,15 @@ def _check_finite(call: Call) -> None:
             raise ExportError(f"{call.where}: its {name} is not finite, so it has no threshold")
 
 
-def node_readers(chain: chainer.Chain, x: np.ndarray) -> list[tuple[Call, int]]:
-    """Of each node of ``lower`` but the last a call that reads its value in a run of ``chain``, and as which input."""
+def node_readers(chain: chainer.Chain, x: np.ndarray) -> list[tuple[Call, int, int]]:
+    """Of each node of ``lower`` but the last a call that reads its value in a run of ``chain``.
+
+    Returns:
+        For each the call, which of its inputs the value is, and ``fraction_of`` it.
+    """
     found = calls(chain, x[:1])
-    readers = {key: (call, index) for call in found[::-1] for index, key in enumerate(call.reads)}
-    return [readers[group.last.key] for group in groups(found)[:-1]]
+    readers = {key: (call, call.places[index]) for call in found[::-1] for index, key in enumerate(call.reads)}
+    return [(*readers[group.last.key], fraction_of(group)) for group in groups(found)[:-1]]
 
 
 def predict_scores(chain: chainer.Chain, x: np.ndarray) -> np.ndarray:
@@ -186,6 +254,11 @@ def head_integers(y: chainer.Variable) -> np.ndarray:
     head = y.creator_node
     if not isinstance(head, ScoresFunction):
         raise ExportError(f"function {head.label}: a chain must end with Scores; {ORDERS}")
-    scores, dense = head.integers.astype(np.int32), head.inputs[0].creator_node
-    reads_bytes = dense is not None and dense.inputs[0].dtype == np.uint8
-    return scores // 2 if reads_bytes else scores  # as in _score_params
+    # As in _score_params.
+    dense = head.inputs[0].creator_node
+    if dense is None:
+        return head.integers.astype(np.int32)
+    if dense.inputs[0].dtype == np.uint8:
+        return head.integers.astype(np.int32) // 2
+    grid = getattr(dense.inputs[0].creator_node, "grid", None)
+    return (grid.integers(head.integers) if grid else head.integers).astype(np.int32)

@@ -8,11 +8,12 @@ import numpy as np
 
 from ebnn import arch
 from ebnn.geometry import MAX_BYTE, Shape
-from ebnn.train import estimators, functions, links
+from ebnn.train import estimators, functions, links, maps
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config
 from ebnn.train.functions import Variable
 from ebnn.train.links import BatchNorm, BinaryConv2D, BinaryDense, BinaryDepthwise2D, PReLU, RPReLU, Scores, Shift
+from ebnn.train.maps import MapNorm
 
 Step = tuple[str, str, dict]  # what to do, the link's name, further arguments
 
@@ -23,7 +24,7 @@ class Net(chainer.Chain):
     """Layers in a row, each a convolution or dense with what follows up to sign; at the end dense and scores.
 
     Between the linear link and sign stand, each where the configuration asks for it: the activation, batch norm and the
-    learnable shift. A convolution's pool stands where ``order`` says.
+    learnable shift. A convolution's pool stands where ``order`` says. Layers with ``+`` add to a map of integers.
 
     Args:
         config: arch, and what the other fields say of its layers.
@@ -38,55 +39,76 @@ class Net(chainer.Chain):
         self.config, self.architecture = config, arch.parse(config.arch)
         self.estimator = estimators.find(config.estimator, config.ste_clip)
         self.steps: list[Step] = []
-        shapes = [input_shape, *self.architecture.shapes(input_shape)]
+        self._number = 0  # of the layer that is being added, counted from 1 by those with weights
+        self.map_shape: Shape | None = None
+        self.shapes = [input_shape, *self.architecture.shapes(input_shape)]
         with self.init_scope():
             for index, layer in enumerate(self.architecture.layers):
-                self._add(layer, index, shapes[index])
+                self._add(layer, index)
 
-    def _add(self, layer: arch.Layer, index: int, shape: Shape) -> None:
-        layers, number = self.architecture.layers, sum(step[0] == "feature" for step in self.steps) + 1
-        if isinstance(layer, arch.Pool):
-            if isinstance(layers[index - 1], arch.Pool):
-                self.steps.append(_pool_step(layer))
+    def _add(self, layer: arch.Layer, index: int) -> None:
+        before = self.architecture.layers[index - 1]
+        self._number += isinstance(layer, arch.Conv | arch.Depthwise | arch.Dense)
+        if isinstance(layer, arch.Average):
+            grid = maps.Grid.of(self.config.maps) if getattr(before, "adds", False) else None
+            self.steps.append(("average", "", {"grid": grid}))
         elif isinstance(layer, arch.Conv | arch.Depthwise):
-            after = layers[index + 1]
-            self._add_conv(layer, after if isinstance(after, arch.Pool) else None, number, shape[2])
-        else:
-            self._add_dense(layer, number, math.prod(shape), index == len(layers) - 1)
+            self._add_conv(layer, index)
+        elif isinstance(layer, arch.Dense):
+            self._add_dense(layer, index)
+        elif isinstance(before, arch.Pool):
+            self.steps.append(_pool_step(layer))
 
-    def _add_conv(self, layer: arch.Conv | arch.Depthwise, pool: arch.Pool | None, number: int, channels: int) -> None:
-        config, name = self.config, f"conv{number}"
-        border = 0 if number > 1 and config.features == "relu" else -1
-        windows, options = (layer.kernel, layer.stride, layer.pad), {"binarizer": config.weights, "gain": config.gain}
-        if isinstance(layer, arch.Conv):
-            link = BinaryConv2D(channels, layer.filters, *windows, border, **options)
-        else:
-            link = BinaryDepthwise2D(channels, layer.times, *windows, border, **options)
+    def _add_conv(self, layer: arch.Conv | arch.Depthwise, index: int) -> None:
+        name, after = f"conv{self._number}", self.architecture.layers[index + 1]
+        pool = after if isinstance(after, arch.Pool) else None
+        link = self._convolution(layer, index)
         setattr(self, name, link)
-        first = pool is not None and config.order == "pool-norm-sign"
+        first = pool is not None and (layer.adds or self.config.order == "pool-norm-sign")
         fused = first and pool.window == pool.stride and pool.pad == (0, 0)
         self.steps.append(("link", name, {"pool": pool.window} if fused else {}))
         if first and not fused:
             self.steps.append(_pool_step(pool))
-        self._add_features(number, link, None if first else pool)
+        if layer.adds:
+            self._add_map(link, index + 1 + first)
+        if not (layer.adds and isinstance(after, arch.Average)):
+            self._add_features(link, layer.adds, None if first else pool)
 
-    def _add_dense(self, layer: arch.Dense, number: int, size: int, last: bool) -> None:
-        name, gain = f"dense{number}", self.config.gain and not last
+    def _add_map(self, linear: links.BinaryLink, made: int) -> None:
+        """Batch norm onto the map of integers, of the form ``shapes[made]``."""
+        fault = self.map_shape and maps.shortcut_fault(self.map_shape, self.shapes[made])
+        if fault:
+            raise self.architecture.error(made - 1, fault)
+        self.map_shape = self.shapes[made]
+        norm = MapNorm(len(linear.W), linear.taps * self._largest, self.config.maps, self.config.shortcut)
+        self._add_link(f"bn{self._number}", norm, "map")
+
+    def _convolution(self, layer: arch.Conv | arch.Depthwise, index: int) -> links.BinaryLink:
+        config, channels = self.config, self.shapes[index][2]
+        border = 0 if index > 0 and config.features == "relu" else -1
+        windows, options = (layer.kernel, layer.stride, layer.pad), {"binarizer": config.weights, "gain": config.gain}
+        if isinstance(layer, arch.Conv):
+            return BinaryConv2D(channels, layer.filters, *windows, border, **options)
+        return BinaryDepthwise2D(channels, layer.times, *windows, border, **options)
+
+    def _add_dense(self, layer: arch.Dense, index: int) -> None:
+        name, last = f"dense{self._number}", index == len(self.architecture.layers) - 1
+        size, gain = math.prod(self.shapes[index]), self.config.gain and not last
         link = BinaryDense(size, layer.units, binarizer=self.config.weights, gain=gain)
         setattr(self, name, link)
         self.steps.append(("link", name, {}))
         if last:
-            self.scores = Scores(layer.units)
-            self.steps.append(("link", "scores", {}))
+            self._add_link("scores", Scores(layer.units))
         else:
-            self._add_features(number, link)
+            self._add_features(link)
 
-    def _add_features(self, number: int, linear: links.BinaryLink, pool: arch.Pool | None = None) -> None:
+    def _add_features(self, linear: links.BinaryLink, adds: bool = False, pool: arch.Pool | None = None) -> None:
         """What stands between a linear link and its features, and the pool that has not been there yet."""
-        channels, pools = len(linear.W), [_pool_step(pool)] if pool else []
+        number, channels, pools = self._number, len(linear.W), [_pool_step(pool)] if pool else []
         if self.config.activation != "none":
-            self._add_link(f"act{number}", self._activation(linear, number == 1))
-        self._add_link(f"bn{number}", BatchNorm(channels))
+            self._add_link(f"act{number}", self._activation(linear))
+        if not adds:
+            self._add_link(f"bn{number}", BatchNorm(channels))
         if self.config.order == "norm-pool-sign":
             self.steps += pools
         if self.config.learnable_shift:
@@ -95,29 +117,39 @@ class Net(chainer.Chain):
         if self.config.order == "norm-sign-pool":
             self.steps += pools
 
-    def _add_link(self, name: str, link: chainer.Link) -> None:
-        setattr(self, name, link)
-        self.steps.append(("link", name, {}))
+    @property
+    def _largest(self) -> int:
+        """The largest magnitude of what the layer that is being added reads."""
+        return MAX_BYTE if self._number == 1 else 1
 
-    def _activation(self, linear: links.BinaryLink, reads_bytes: bool) -> chainer.Link:
+    def _add_link(self, name: str, link: chainer.Link, what: str = "link") -> None:
+        setattr(self, name, link)
+        self.steps.append((what, name, {}))
+
+    def _activation(self, linear: links.BinaryLink) -> chainer.Link:
         if self.config.activation == "prelu":
             return PReLU(len(linear.W))
-        return RPReLU(len(linear.W), math.sqrt(linear.taps) * (MAX_BYTE * DEVIATION if reads_bytes else 1))
+        return RPReLU(len(linear.W), math.sqrt(linear.taps) * (MAX_BYTE * DEVIATION if self._number == 1 else 1))
 
     def forward(self, x: np.ndarray) -> Variable:
         """Logits float32 (N, classes) of images uint8 (N, height, width, channels)."""
-        h = x
+        h, r = x, None  # r: the map of integers
         for what, name, arguments in self.steps:
-            if what == "pool":
-                h = functions.max_pool(h, **arguments)
+            if what == "map":
+                h = r = getattr(self, name)(h, r)
             elif what == "link":
                 h = getattr(self, name)(h, **arguments)
-            else:
+            elif what == "feature":
                 h = self._feature(h)
+            else:
+                h = FUNCTIONS[what](h, **arguments)
         return h
 
     def _feature(self, h: Variable) -> Variable:
         return chainer.functions.relu(h) if self.config.features == "relu" else functions.sign(h, self.estimator)
+
+
+FUNCTIONS = {"pool": functions.max_pool, "average": maps.average}
 
 
 def _pool_step(pool: arch.Pool) -> Step:

@@ -1,4 +1,4 @@
-"""Max pooling of float32 maps (image, height, width, channel) with any window: in C on a CPU, else array operations.
+"""Pooling of float32 maps (image, height, width, channel) with any window: maxima in C on a CPU, else array operations.
 
 ``windows`` is (window, stride, pad), each (height, width).
 """
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ebnn.geometry import Pair, Shape, map_size
+from ebnn.geometry import Pair, Shape, Sides, map_size
 from ebnn.train import arrays, native
 from ebnn.train.arrays import Array
 
 Windows = tuple[Pair, Pair, Pair]
+SumWindows = tuple[Pair, Pair, Sides]
 
 
 def output_size(shape: Shape, window: Pair, stride: Pair, pad: Pair) -> Pair:
@@ -46,8 +47,24 @@ def backward(winners: Array, gy: Array, shape: Shape, windows: Windows) -> Array
     return gx[:, pad_y : pad_y + height, pad_x : pad_x + width]
 
 
-def _taps(padded: Array, size: Pair, windows: Windows) -> Iterator[Array]:
+def _taps(padded: Array, size: Pair, windows: Windows | SumWindows) -> Iterator[Array]:
     """For each position in the window, row by row, a view of what lies there in every window."""
     window, stride, _ = windows
     for ky, kx in np.ndindex(window):
         yield padded[:, ky : ky + stride[0] * size[0] : stride[0], kx : kx + stride[1] * size[1] : stride[1]]
+
+
+def sums(x: Array, windows: SumWindows) -> Array:
+    """The sum of each window, float32; padding, top, left, bottom and right, does not count."""
+    top, left, bottom, right = windows[2]
+    padded = arrays.module(x).pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    return sum(_taps(padded, map_size(x.shape[1:3], *windows), windows))
+
+
+def spread(gy: Array, shape: Shape, windows: SumWindows) -> Array:
+    """Gradient of maps of ``shape``, float32: each position of a window gets all of its gradient."""
+    (height, width, channels), (top, left, bottom, right) = shape, windows[2]
+    gx = arrays.module(gy).zeros((len(gy), height + top + bottom, width + left + right, channels), np.float32)
+    for tap in _taps(gx, gy.shape[1:3], windows):
+        tap += gy
+    return gx[:, top : top + height, left : left + width]

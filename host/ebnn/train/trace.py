@@ -8,7 +8,7 @@ import numpy as np
 
 from ebnn.errors import ExportError
 from ebnn.geometry import Shape
-from ebnn.train import functions
+from ebnn.train import functions, maps
 from ebnn.train.arrays import Array
 from ebnn.train.compat import chainer
 from ebnn.train.weights import WeightFunction
@@ -24,6 +24,8 @@ KINDS = {
     functions.FixedBatchNormFunction: "monotone",
     functions.SignFunction: "sign",
     functions.ScoresFunction: "scores",
+    maps.FixedMapFunction: "map",
+    maps.AverageFunction: "average",
 }
 
 
@@ -36,7 +38,8 @@ class Call:
     """One function of the chain: its ``kind``, the node of the graph, its link, and the form of what it reads.
 
     ``where`` names it for a person: the link's path and class, or the function's name and the link before it.
-    ``reads`` are the keys of the calls that made its data, IMAGES for the images themselves.
+    ``reads`` are the keys of the calls that made its data, IMAGES for the images themselves; ``places`` says which of
+    its inputs these are.
     A monotone one never falls or never rises with what it reads, channel by channel.
     """
 
@@ -47,6 +50,7 @@ class Call:
     where: str
     input_shape: Shape
     reads: tuple[int, ...] = (IMAGES,)
+    places: tuple[int, ...] = (0,)
 
     @property
     def key(self) -> int:
@@ -128,5 +132,6 @@ def _named(found: list) -> list[Call]:
             where = before = f"{path} ({type(link).__name__})"
         shape = tuple(data[0].shape[1:]) if data else ()
         reads = tuple(id(made.creator_node) if made.creator_node is not None else IMAGES for made in data)
-        result.append(Call(KINDS.get(type(node), ""), node, link, path.strip("/"), where, shape, reads))
+        places = tuple(index for index, variable in enumerate(node.inputs) if any(variable is made for made in data))
+        result.append(Call(KINDS.get(type(node), ""), node, link, path.strip("/"), where, shape, reads, places))
     return result
