@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import zlib
 
+from ebnn.format import decode
+from ebnn.geometry import value_bytes
+
 _MODULE = """\
 # {origin}
 # {size} bytes, CRC-32 {crc:#010x}. Freeze this module into the firmware: the bytes then stay in flash.
@@ -20,6 +23,11 @@ _HEADER = """\
 #define EBNN_MODEL_H
 
 #include <stdint.h>
+
+// What ebnn_open and ebnn_run want: nodes, bytes of the arena and of the input.
+#define EBNN_MODEL_NODES {nodes}
+#define EBNN_MODEL_ARENA_SIZE {arena}
+#define EBNN_MODEL_INPUT_SIZE {input}
 
 // Words, so that the model is aligned as ebnn_open wants it; little-endian cores only.
 #define EBNN_MODEL_SIZE {size}
@@ -53,10 +61,16 @@ def render_module(blob: bytes, pad: int = 0, origin: str = "An ebnn model.") -> 
 
 
 def render_header(blob: bytes, origin: str = "An ebnn model.") -> str:
-    """A C header with the model as a constant array of 32-bit words."""
+    """A C header with the model as a constant array of 32-bit words, and what memory it wants.
+
+    Raises:
+        ModelError: ``blob`` is no sound model.
+    """
+    model = decode(blob)
     padded = blob + b"\0" * (-len(blob) % 4)
     words = [int.from_bytes(padded[place : place + 4], "little") for place in range(0, len(padded), 4)]
     rows = [words[start : start + 8] for start in range(0, len(words), 8)]
     lines = "\n".join("    " + " ".join(f"{word:#010x}," for word in row) for row in rows)
-    crc = zlib.crc32(blob)
-    return _HEADER.format(origin=origin, size=len(blob), crc=crc, count=len(words), lines=lines)
+    sizes = {"size": len(blob), "crc": zlib.crc32(blob), "count": len(words), "nodes": len(model.network.nodes)}
+    wanted = {"arena": model.plan.arena_size, "input": value_bytes(model.network.input)}
+    return _HEADER.format(origin=origin, lines=lines, **sizes, **wanted)

@@ -8,6 +8,8 @@ import zlib
 
 import pytest
 
+from ebnn.cengine import CEngine
+from ebnn.errors import ModelError
 from ebnn.freeze import render_header, render_module
 from evil.table import GOOD
 
@@ -49,11 +51,26 @@ def test_other_pads_are_refused(pad: int) -> None:
         render_module(GOOD["chain"], pad)
 
 
-@pytest.mark.parametrize("name", BLOBS)
+@pytest.mark.parametrize("name", GOOD)
 def test_header_holds_the_model_as_words(name: str) -> None:
-    blob, text = BLOBS[name], render_header(BLOBS[name])
+    blob, text = GOOD[name], render_header(GOOD[name])
     body = text[text.index("= {") : text.index("};")]
     words = [int(word, 16) for word in re.findall(r"0x[0-9a-f]{8}", body)]
     assert struct.pack(f"<{len(words)}I", *words)[: len(blob)] == blob
     assert f"ebnn_model[{len(words)}]" in text
     assert re.search(rf"#define EBNN_MODEL_SIZE {len(blob)}$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_header_says_what_memory_the_model_wants(name: str) -> None:
+    sizes = dict(
+        re.findall(r"#define EBNN_MODEL_(NODES|ARENA_SIZE|INPUT_SIZE) (\d+)$", render_header(GOOD[name]), re.M)
+    )
+    net = CEngine(GOOD[name]).net
+    wanted = {"NODES": net.node_count, "ARENA_SIZE": net.arena_size, "INPUT_SIZE": net.input_size}
+    assert {key: int(value) for key, value in sizes.items()} == wanted
+
+
+def test_a_header_is_of_sound_models_only() -> None:
+    with pytest.raises(ModelError):
+        render_header(b"EBNN1")
