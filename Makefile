@@ -5,10 +5,10 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests host -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain boards demo test matrix bench size speed repl firmware natmod golden mutants checks flips fuzz readme lint format lock clean
+.PHONY: help setup toolchain boards demo test matrix bench size speed repl firmware natmod clib clib-run golden mutants checks flips fuzz readme lint format lock clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: ## the Python packages, in .venv (PYTHON=python3.12 names the interpreter)
 	@tools/setup.sh
@@ -47,6 +47,12 @@ firmware: toolchain ## build MicroPython with the ebnn module (BOARD=... MODEL=p
 
 natmod: toolchain ## native .mpy modules and their mip packages, in build/natmod (ARGS="--arch armv6m")
 	@$(BIN)/python firmware/natmod.py $(ARGS)
+
+clib: setup ## the engine as ebnn.h and ebnn.c, a model and an example, in build/clib (MODEL=path/model.ebnn)
+	@$(BIN)/python -m ebnn.clib $(if $(MODEL),--model "$(MODEL)")
+
+clib-run: toolchain clib ## its example on an emulated core (CPU=cortex-m0 MACHINE=microbit)
+	@$(MAKE) -s -C build/clib/example run
 
 golden: setup ## write what is generated and committed: operator header, SPEC tables, golden vectors
 	@$(BIN)/python tools/generate.py
