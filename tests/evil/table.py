@@ -413,6 +413,9 @@ def _second_rows() -> Iterator[Damage]:
     yield Damage("second input of another size with channels enough", "SHAPE", larger, base="mixed")
     yield Damage("second input that is higher", "SHAPE", node(ADDS, 12, "B", 0), base="mixed")
     yield Damage("second input that is wider", "SHAPE", node(ADDS, 13, "B", 0), base="mixed")
+    for axis, (name, field) in enumerate((("high", HEIGHT), ("wide", WIDTH))):
+        change = both(put("H", field, 2), node(1, 16 + axis, "B", 2), add(ARENA, "I", 64))
+        yield Damage(f"second input that is twice as {name}, and fits otherwise", "SHAPE", change, base="adds")
     yield Damage("second input of more channels", "SHAPE", node(ADDS, 4, "H", 3), base="mixed")
     yield Damage("second input of as many channels", None, node(ADDS, 3, "B", 0), base="mixed")
     yield Damage("second input that is the input", None, both(node(1, 2, "B", 1)), base="adds")
