@@ -3,7 +3,7 @@
 ``python tests/fuzz/fuzz.py run [--minutes N] [--target NAME]`` goes on where the last run ended: corpus and progress
 lie in build/fuzz. ``status`` shows how much was run on which engine, ``coverage`` which lines the corpora do not reach,
 ``pack`` writes the small corpus that the tests replay; these need clang with its runtime and llvm. ``flips`` flips
-every bit of three models.
+every bit of some models.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def engine_files(target: str = "kernels") -> list[Path]:
     """The C files that a model goes through, and the harness for them."""
     if target == "small":
         return [driver.small_source(), HERE / "harness_small.c"]
-    names = ("bytes", "lanes", "open", "plain", "run")
+    names = ("bytes", "lanes", "open", "plain", "run", "values")
     return [*(engine_sources()[0].parent / f"ebnn_{name}.c" for name in names), HERE / "harness.c"]
 
 
@@ -255,21 +255,21 @@ def drive(program: Path, blobs: list[bytes], *words: str) -> list[str]:
 
 
 def flipped_models() -> dict[str, bytes]:
-    """Three models with all operators."""
+    """Models with all operators and all endings."""
     rng = np.random.default_rng(4)
 
     def signs(*shape: int) -> np.ndarray:
         return rng.choice(np.array([-1, 1]), shape)
 
-    hidden = dense_node("dense_u8_bits", 0, signs(9, 3, 5, 2), thresholds=np.arange(-400, 500, 100))
-    scores = dense_node("dense_u8_scores", 0, signs(3, 3, 5, 2), offsets=np.array([5, -70_000, 2]))
-    dense = Network(Value(0, (3, 5, 2), "u8"), (hidden, pool_node(1, (1, 1), (1, 1)), scores))
+    hidden = dense_node(0, signs(9, 3, 5, 2), thresholds=np.arange(-400, 500, 100))
+    scores = dense_node(0, signs(3, 3, 5, 2), offsets=np.array([5, -70_000, 2]))
+    dense = Network(Value(0, (3, 5, 2), "u8"), (hidden, pool_node(1), scores))
     mnist = repo_root() / "firmware" / "models" / "mnist" / "model.ebnn"
-    return {"mnist": mnist.read_bytes(), "chain": GOOD["chain"], "dense": vectors.seal(dense)}
+    return {"mnist": mnist.read_bytes(), "chain": GOOD["chain"], "mixed": GOOD["mixed"], "dense": vectors.seal(dense)}
 
 
 def flips() -> None:
-    """Flip every bit of three models; change every byte of the small ones, while they are open, to every value."""
+    """Flip every bit of some models; change every byte of the small ones, while they are open, to every value."""
     folder = FOLDER / "flips"
     folder.mkdir(parents=True, exist_ok=True)
     program = build_program("flips", folder, "gcc", SANITIZERS + ("-O2", "-g"))

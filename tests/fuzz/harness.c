@@ -53,7 +53,8 @@ static uint64_t value_bits(const ebnn_value_t *value) {
         bits *= 2;
     }
     if (value->dtype != EBNN_DTYPE_BITS) {
-        bits = (value->dtype == EBNN_DTYPE_U8 ? 8 : 32) * (uint64_t)value->channels;
+        const uint8_t sizes[] = { 1, 8, 8, 16, 32 };
+        bits = sizes[value->dtype] * (uint64_t)value->channels;
     } else if (bits < value->channels) {
         bits = ((uint64_t)value->channels + 31) / 32 * 32;
     }
@@ -61,8 +62,20 @@ static uint64_t value_bits(const ebnn_value_t *value) {
 }
 
 static const ebnn_value_t *read_by(const ebnn_t *net, uint32_t index) {
-    uint32_t from = net->nodes[index].from;
-    return from == 0 ? &net->input : &net->nodes[from - 1].output;
+    return ebnn_value(net, net->nodes, net->nodes[index].from);
+}
+
+static int has_kernel(const ebnn_node_t *node) {
+    return node->op == EBNN_OP_CONV || node->op == EBNN_OP_DEPTHWISE;
+}
+
+static uint64_t pixels_of(const ebnn_node_t *node, const ebnn_value_t *in) {
+    int is_dense = node->op == EBNN_OP_DENSE;
+    return is_dense ? (uint64_t)in->height * in->width : (uint64_t)node->kernel.height * node->kernel.width;
+}
+
+static uint32_t rows_of(const ebnn_node_t *node, const ebnn_value_t *in) {
+    return node->op == EBNN_OP_POOL ? 0 : node->filters / (node->op == EBNN_OP_DEPTHWISE ? in->channels : 1U);
 }
 
 // No window begins behind the padding, none is all padding.
@@ -75,18 +88,30 @@ static void check_windows(const ebnn_window_t *window, uint32_t size_h, uint32_t
 }
 
 static void check_params(const ebnn_t *net, const ebnn_node_t *node, const ebnn_value_t *in) {
-    int is_dense = node->source == EBNN_SOURCE_DENSE;
-    uint64_t pixels = is_dense ? (uint64_t)in->height * in->width : (uint64_t)node->kernel.height * node->kernel.width;
-    uint64_t gaps = in->dtype == EBNN_DTYPE_BITS ? ebnn_pixel_stride(in->channels) : in->channels;
-    CHECK(node->taps == pixels * in->channels && (uint64_t)32 * node->row_words >= pixels * gaps);
-    uint64_t rows = (uint64_t)4 * node->row_words * node->filters;
-    uint64_t numbers = (uint64_t)(node->flags & EBNN_FLAG_WIDE ? 4 : 2) * node->filters;
-    uint64_t flips = node->flags & EBNN_FLAG_FLIPS ? (node->filters + 31U) / 32 * 4 : 0;
-    CHECK((node->weights | node->numbers | node->flips) % 4 == 0);
+    uint64_t pixels = pixels_of(node, in), gaps = in->channels;
+    int is_of_all = node->op == EBNN_OP_CONV || node->op == EBNN_OP_DENSE;
+    if (node->flags & EBNN_FLAG_INT8_WEIGHTS) {
+        gaps *= 8;
+    } else if (in->dtype == EBNN_DTYPE_BITS) {
+        gaps = ebnn_pixel_stride(in->channels);
+    }
+    CHECK(node->taps == pixels * (is_of_all ? in->channels : 1U) && (uint64_t)32 * node->row_words >= pixels * gaps);
+    uint64_t rows = (uint64_t)4 * node->row_words * rows_of(node, in);
+    uint64_t numbers = (uint64_t)(node->flags & EBNN_FLAG_WIDE ? 4 : 2) * node->filters * node->levels;
+    uint64_t gains = node->flags & EBNN_FLAG_GAINS ? 2U * node->filters : 0;
+    uint64_t flips = node->flags & EBNN_FLAG_FLIPS ? (node->output.channels + 31U) / 32 * 4 : 0;
+    CHECK((node->weights | node->numbers | node->gains | node->flips) % 4 == 0);
     CHECK(node->weights >= EBNN_HEADER_SIZE + EBNN_RECORD_SIZE * net->node_count);
-    CHECK(node->numbers >= node->weights + rows && node->numbers + numbers <= net->size);
-    CHECK((flips != 0) == (node->flips != 0));
-    CHECK(flips == 0 || (node->flips >= node->numbers + numbers && node->flips + flips <= net->size));
+    CHECK(node->numbers >= node->weights + rows && node->gains >= node->numbers + numbers);
+    CHECK(node->gains + gains <= net->size && (flips != 0) == (node->flips != 0));
+    CHECK(flips == 0 || (node->flips >= node->gains + gains && node->flips + flips <= net->size));
+}
+
+static void check_second(const ebnn_t *net, const ebnn_node_t *node, uint32_t index) {
+    CHECK(node->second <= index);
+    const ebnn_value_t *second = ebnn_value(net, net->nodes, node->second), *out = &node->output;
+    CHECK(second->dtype != EBNN_DTYPE_BITS && second->dtype != EBNN_DTYPE_I32 && out->dtype != EBNN_DTYPE_BITS);
+    CHECK(second->height == out->height && second->width == out->width && second->channels <= out->channels);
 }
 
 static void check_net(const ebnn_t *net) {
@@ -99,14 +124,18 @@ static void check_net(const ebnn_t *net) {
         const ebnn_node_t *node = &net->nodes[i];
         CHECK(node->from <= i);
         const ebnn_value_t *in = read_by(net, i), *out = &node->output;
-        CHECK((out->dtype == EBNN_DTYPE_I32) == (i + 1 == net->node_count));
+        CHECK(i + 1 == net->node_count ? out->dtype >= EBNN_DTYPE_I8 : out->dtype != EBNN_DTYPE_I32);
+        CHECK(node->levels >= 1 && node->shift <= EBNN_MAX_SHIFT);
         CHECK(node->out % 4 == 0 && (value_bits(out) + 31) / 32 * 4 + node->out <= net->arena_size);
         CHECK(node->scratch % 4 == 0 && (uint64_t)node->scratch + node->scratch_size <= net->arena_size);
         check_windows(&node->pool, node->map_h, node->map_w, out->height, out->width);
-        if (node->source != EBNN_SOURCE_POOL) {
+        if (!ebnn_is_or(node)) {
             check_params(net, node, in);
         }
-        if (node->source != EBNN_SOURCE_DENSE) {
+        if (node->second != 0) {
+            check_second(net, node, i);
+        }
+        if (has_kernel(node)) {
             check_windows(&node->kernel, in->height, in->width, node->map_h, node->map_w);
         }
     }
@@ -119,7 +148,13 @@ static uint64_t node_work(const ebnn_t *net, uint32_t index) {
     const ebnn_node_t *node = &net->nodes[index];
     const ebnn_value_t *in = read_by(net, index), *out = &node->output;
     uint64_t words = (out->channels + 31) / 32, positions = (uint64_t)node->map_h * node->map_w;
-    uint64_t filter = in->dtype == EBNN_DTYPE_U8 ? node->taps / 2 : 4U * node->row_words;
+    uint64_t filter = in->dtype == EBNN_DTYPE_BITS ? 4U * node->row_words : node->taps / 2;
+    if (node->flags & EBNN_FLAG_INT8_WEIGHTS || node->op == EBNN_OP_DEPTHWISE) {
+        filter = 4U * node->taps;
+    }
+    if (node->kernel_index == EBNN_KERNEL_VALUES) {
+        positions = (uint64_t)out->height * out->width * node->pool.height * node->pool.width;
+    }
     uint64_t window = node->pool.width + (uint64_t)node->pool.height / node->pool.stride_h + 1;
     uint64_t sums = positions * (20 + (node->filters + 1U) * (filter + 2) + node->taps);
     return sums + node->map_h * (uint64_t)out->width * window * words * 4 + value_bits(out) / 8;
@@ -193,13 +228,15 @@ static int lie_apart(const ebnn_t *net) {
     return 1;
 }
 
-// Which bits of a word of a filter's weights belong to a tap.
+// Which bits of a word of a row of weights belong to a tap.
 static uint32_t tap_bits(const ebnn_node_t *node, const ebnn_value_t *in, uint32_t word) {
-    uint32_t channels = in->dtype == EBNN_DTYPE_BITS ? in->channels : 1;
-    uint32_t stride = in->dtype == EBNN_DTYPE_BITS ? ebnn_pixel_stride(channels) : 1, bits = 0;
+    int is_gappy = in->dtype == EBNN_DTYPE_BITS && !(node->flags & EBNN_FLAG_INT8_WEIGHTS);
+    uint32_t pixels = (uint32_t)pixels_of(node, in), channels = in->channels, bits = 0;
+    uint32_t stride = is_gappy ? ebnn_pixel_stride(channels) : channels;
     for (uint32_t i = 0; i < 32; i++) {
         uint32_t place = 32 * word + i;
-        bits |= (uint32_t)(place / stride < node->taps / channels && place % stride < channels) << i;
+        place = node->flags & EBNN_FLAG_INT8_WEIGHTS ? place / 8 : place;
+        bits |= (uint32_t)(place / stride < pixels && place % stride < channels) << i;
     }
     return bits;
 }
@@ -207,10 +244,12 @@ static uint32_t tap_bits(const ebnn_node_t *node, const ebnn_value_t *in, uint32
 static int has_clean_weights(const drive_t *drive, uint32_t index) {
     const ebnn_node_t *node = &drive->net.nodes[index];
     uint32_t found = 0;
-    for (uint32_t word = 0; node->source != EBNN_SOURCE_POOL && word < node->row_words; word++) {
-        uint32_t none = ~tap_bits(node, read_by(&drive->net, index), word);
-        for (uint32_t f = 0; f < node->filters && none != 0; f++) {
-            found |= ebnn_load(drive->model + node->weights + 4 * (node->row_words * f + word)) & none;
+    const ebnn_value_t *in = read_by(&drive->net, index);
+    const uint32_t rows = rows_of(node, in);
+    for (uint32_t word = 0; rows != 0 && word < node->row_words; word++) {
+        uint32_t none = ~tap_bits(node, in, word);
+        for (uint32_t row = 0; row < rows && none != 0; row++) {
+            found |= ebnn_load(drive->model + node->weights + 4 * (node->row_words * row + word)) & none;
         }
     }
     return found == 0;

@@ -9,7 +9,7 @@
 
 enum { AT_COUNT = 7, AT_TOTAL = 8, AT_CRC = 12, AT_ARENA = 16, AT_SHAPE = 20, AT_DTYPE = 26, AT_LABELS = 28 };
 enum { AT_FLAGS = 1, AT_FROM = 2, AT_SECOND = 3, AT_FILTERS = 4, AT_SCRATCH_WORDS = 6, AT_KERNEL = 8, AT_POOL = 16 };
-enum { AT_OUT = 24, AT_SCRATCH = 28, AT_PARAMS = 32 };
+enum { AT_OUT = 24, AT_OUTPUT = 27, AT_SCRATCH = 28, AT_ENDING = 31, AT_PARAMS = 32 };
 
 #define FUZZED_WORK 8000 // what a run costs at most where many are wanted, about in instructions of C
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ebnn_core.h"
 #include "harness.h"
 
 #define RECORDS (EBNN_HEADER_SIZE)
@@ -94,10 +95,14 @@ static void change_header(model_t *m) {
 }
 
 static void change_record(model_t *m, uint8_t *r) {
-    static const uint8_t wide[] = { AT_OUT, AT_SCRATCH, AT_PARAMS };
-    switch (draw(m, 5)) {
+    static const uint8_t wide[] = { AT_OUT, AT_SCRATCH, AT_PARAMS }, small[] = { AT_SECOND, AT_OUTPUT, AT_ENDING };
+    uint32_t index = draw(m, 3);
+    switch (draw(m, 6)) {
         case 0:
-            change_number(m, r + wide[draw(m, 3)], 4);
+            change_number(m, r + wide[index], wide[index] == AT_PARAMS ? 4 : 3);
+            break;
+        case 4:
+            change_number(m, r + small[index], 1);
             break;
         case 1:
             change_number(m, r + AT_FILTERS + 2 * draw(m, 2), 2);
@@ -106,7 +111,7 @@ static void change_record(model_t *m, uint8_t *r) {
             change_number(m, r + AT_KERNEL + draw(m, 16), 1);
             break;
         case 3:
-            r[AT_FLAGS] ^= (uint8_t)(1U << draw(m, 4));
+            r[AT_FLAGS] ^= (uint8_t)(1U << draw(m, 8));
             break;
         default:
             change_number(m, r + draw(m, EBNN_RECORD_SIZE), 1);
@@ -147,6 +152,7 @@ static void shift(model_t *m, uint32_t index, int32_t by) {
         if (by < 0 || i != index) {
             put(r + AT_PARAMS, 4, get(r + AT_PARAMS, 4) + (uint32_t)by);
             r[AT_FROM] = (uint8_t)(r[AT_FROM] + (r[AT_FROM] > index ? (by < 0 ? -1 : 1) : 0));
+            r[AT_SECOND] = (uint8_t)(r[AT_SECOND] + (r[AT_SECOND] > index ? (by < 0 ? -1 : 1) : 0));
         }
     }
 }
@@ -175,7 +181,8 @@ static uint32_t stride_of(uint32_t channels) {
 }
 
 static uint32_t pixel_bits(const shape_t *v) {
-    return v->dtype == EBNN_DTYPE_BITS ? stride_of(v->size[2]) : (v->dtype == EBNN_DTYPE_U8 ? 8 : 32) * v->size[2];
+    static const uint8_t sizes[] = { 1, 8, 8, 16, 32 };
+    return v->dtype == EBNN_DTYPE_BITS ? stride_of(v->size[2]) : sizes[v->dtype] * v->size[2];
 }
 
 static shape_t fit_input(model_t *m) {
@@ -187,25 +194,9 @@ static shape_t fit_input(model_t *m) {
         }
         put(m->bytes + AT_SHAPE + 2 * i, 2, v.size[i]);
     }
-    m->bytes[AT_DTYPE] &= 1;
+    m->bytes[AT_DTYPE] &= 3;
     v.dtype = m->bytes[AT_DTYPE];
     return v;
-}
-
-// The operator that reads such a value; the record's own one where it does.
-static uint32_t fit_operator(model_t *m, uint8_t *r, uint32_t dtype, int is_last) {
-    static const uint8_t found[2][4] = { { 2, 2, 4, 7 }, { 1, 1, 1, 3 } };
-    uint32_t op = r[0];
-    if (is_last) {
-        op = dtype == EBNN_DTYPE_BITS ? 6 : 5;
-    } else if (dtype == EBNN_DTYPE_BITS ? op != 2 && op != 4 && op != 7 : op != 1 && op != 3) {
-        op = found[dtype][draw(m, 4)];
-    }
-    r[0] = (uint8_t)op;
-    uint32_t allowed = op == 7 ? 0 : op <= 2 ? 7 : op <= 4 ? 6 : 2;
-    r[AT_FLAGS] &= (uint8_t)allowed;
-    r[AT_SECOND] = 0;
-    return op;
 }
 
 // Make a window fit into a map along an axis; how many of them there are.
@@ -243,43 +234,123 @@ static int fit_params(model_t *m, uint8_t *r, uint32_t bytes) {
 static uint32_t fit_places(model_t *m, uint8_t *r, uint32_t at, uint32_t out, uint32_t scratch) {
     static const uint32_t extra[] = { 0, 0, 64, 512, 1408, 4096 };
     scratch = (scratch + 3) / 4 * 4 + extra[draw(m, 6)] + 4 * draw(m, 64);
-    put(r + AT_OUT, 4, at);
-    put(r + AT_SCRATCH, 4, at + out);
+    put(r + AT_OUT, 3, at / 4);
+    put(r + AT_SCRATCH, 3, (at + out) / 4);
     put(r + AT_SCRATCH_WORDS, 2, scratch / 4);
     return at + out + scratch;
 }
 
-// Make a record fit to the value that it reads; where the memory behind it is free, 0 where it cannot be done.
-static uint32_t fit_record(model_t *m, uint8_t *r, const shape_t *in, shape_t *out, uint32_t at) {
-    uint32_t op = fit_operator(m, r, in->dtype, r == record(m, nodes(m) - 1));
-    int is_conv = op <= 2, is_pool = op == 7;
-    uint32_t filters = get(r + AT_FILTERS, 2), map[2] = { 1, 1 }, taps = in->size[0] * in->size[1];
-    filters = is_pool ? 0 : filters == 0 || filters > 300 ? 1 + draw(m, 40) : filters;
-    put(r + AT_FILTERS, 2, filters);
-    if (!is_conv) {
-        memset(r + AT_KERNEL, 0, 8);
-    }
-    if (!is_conv && !is_pool) {
-        memset(r + AT_POOL, 0, 8);
-    }
+// A node while it is made to fit; the numbers of its record.
+typedef struct {
+    uint8_t *r;
+    const shape_t *values; // the one that it reads, and all before its output
+    uint32_t index, op, dtype, flags, filters, levels, map_w;
+    int is_last, is_or;
+    shape_t in, out;
+} node_t;
+
+// Rows and columns of map and output.
+static void fit_windows(model_t *m, node_t *n) {
+    int has_kernel = n->op == EBNN_OP_CONV || n->op == EBNN_OP_DEPTHWISE, is_dense = n->op == EBNN_OP_DENSE;
+    memset(n->r + AT_KERNEL, 0, has_kernel ? 0 : 8);
+    memset(n->r + AT_POOL, 0, is_dense ? 8 : 0);
     for (uint32_t axis = 0; axis < 2; axis++) {
-        map[axis] = is_conv ? fit_window(m, r + AT_KERNEL, axis, in->size[axis]) : is_pool ? in->size[axis] : 1;
-        out->size[axis] = is_conv || is_pool ? fit_window(m, r + AT_POOL, axis, map[axis]) : 1;
+        uint32_t map = n->in.size[axis];
+        map = is_dense ? 1 : has_kernel ? fit_window(m, n->r + AT_KERNEL, axis, map) : map;
+        n->out.size[axis] = is_dense ? 1 : fit_window(m, n->r + AT_POOL, axis, map);
+        n->map_w = map;
     }
-    taps = is_conv ? (uint32_t)r[AT_KERNEL] * r[AT_KERNEL + 1] : taps;
-    out->size[2] = is_pool ? in->size[2] : filters;
-    out->dtype = op == 5 || op == 6 ? EBNN_DTYPE_I32 : EBNN_DTYPE_BITS;
-    uint32_t bits = taps * (in->dtype == EBNN_DTYPE_BITS ? stride_of(in->size[2]) : in->size[2]);
-    uint32_t numbers = (filters * (r[AT_FLAGS] & EBNN_FLAG_WIDE ? 4 : 2) + 3) / 4 * 4, words = (bits + 31) / 32;
-    uint32_t map_row = is_conv ? (map[1] * stride_of(filters) + 31) / 32 * 4 : 0;
-    if (is_pool) {
-        put(r + AT_PARAMS, 4, 0);
-    } else if (words > m->most || !fit_params(m, r, 4 * words * filters + numbers + (filters + 31) / 32 * 4)) {
+}
+
+// Operator, dtype of the output, levels or shift; scores at the end are those of a dense layer, mostly.
+static void fit_ending(model_t *m, node_t *n) {
+    n->op = n->r[0] - 1U < 4 ? n->r[0] : 1 + draw(m, 4);
+    n->dtype = n->r[AT_OUTPUT];
+    if (n->is_last ? n->dtype - 2U > 2 : n->dtype > EBNN_DTYPE_I16) {
+        n->dtype = n->is_last ? 2 + draw(m, 3) : draw(m, 4);
+    }
+    fit_windows(m, n);
+    if (n->is_last && n->out.size[0] * n->out.size[1] != 1) {
+        n->op = EBNN_OP_DENSE;
+        fit_windows(m, n);
+    }
+    n->is_or = n->op == EBNN_OP_POOL && n->in.dtype == EBNN_DTYPE_BITS && n->dtype == EBNN_DTYPE_BITS;
+    n->is_or = n->is_or && !(n->r[AT_FLAGS] & EBNN_FLAG_SUM);
+    n->levels = n->dtype != EBNN_DTYPE_BITS || n->is_or ? 1
+        : n->r[AT_ENDING] - 1U < 4                      ? n->r[AT_ENDING]
+                                                        : 1 + draw(m, 4);
+    n->r[AT_ENDING] = (uint8_t)(n->dtype == EBNN_DTYPE_BITS ? n->levels : n->r[AT_ENDING] & 31U);
+    n->r[AT_OUTPUT] = (uint8_t)n->dtype;
+    n->r[0] = (uint8_t)n->op;
+    n->out.dtype = n->dtype;
+}
+
+// Flags without a meaning go, and those with which sums of many taps pass their bound.
+static void fit_flags(model_t *m, node_t *n) {
+    int has_kernel = n->op == EBNN_OP_CONV || n->op == EBNN_OP_DEPTHWISE, is_bits = n->dtype == EBNN_DTYPE_BITS;
+    uint32_t taps = n->op == EBNN_OP_DENSE ? n->in.size[0] * n->in.size[1] * n->in.size[2] : 64;
+    uint32_t allowed = is_bits ? 0 : EBNN_FLAG_GAINS;
+    allowed |= has_kernel && n->in.dtype == EBNN_DTYPE_BITS ? EBNN_FLAG_BORDER_NONE : 0;
+    allowed |= has_kernel && n->in.dtype <= EBNN_DTYPE_U8 && !(n->r[AT_FLAGS] & EBNN_FLAG_BORDER_NONE)
+        ? EBNN_FLAG_BORDER_PLUS
+        : 0;
+    allowed |= n->op == EBNN_OP_POOL || (n->in.dtype == EBNN_DTYPE_I16 && taps > 64) ? 0 : EBNN_FLAG_INT8_WEIGHTS;
+    allowed |= n->op == EBNN_OP_DENSE ? 0 : EBNN_FLAG_SUM;
+    allowed |= n->is_or || (!is_bits && draw(m, 4) != 0) ? 0 : EBNN_FLAG_WIDE;
+    allowed |= n->is_or || !is_bits ? 0 : EBNN_FLAG_FLIPS;
+    allowed |= is_bits && n->levels > 1 ? EBNN_FLAG_EXCLUSIVE : 0;
+    n->flags = n->r[AT_FLAGS] & allowed;
+    n->r[AT_FLAGS] = (uint8_t)n->flags;
+}
+
+static void fit_filters(model_t *m, node_t *n) {
+    uint32_t filters = get(n->r + AT_FILTERS, 2), channels = n->in.size[2];
+    filters = filters == 0 || filters > 300 ? 1 + draw(m, 40) : filters;
+    if (n->op == EBNN_OP_DEPTHWISE || n->op == EBNN_OP_POOL) {
+        filters = n->is_or || filters < channels ? channels : filters / channels * channels;
+    }
+    n->filters = filters;
+    put(n->r + AT_FILTERS, 2, filters);
+    n->out.size[2] = n->flags & EBNN_FLAG_EXCLUSIVE ? filters : filters * n->levels;
+}
+
+// Any value that can be added, where one is wanted.
+static void fit_second(model_t *m, node_t *n) {
+    uint32_t wanted = n->r[AT_SECOND], start = n->index == 0 ? 0 : draw(m, n->index);
+    n->r[AT_SECOND] = 0;
+    for (uint32_t i = 0; i < n->index && wanted != 0 && n->dtype != EBNN_DTYPE_BITS; i++) {
+        uint32_t id = 1 + (start + i) % n->index;
+        const shape_t *v = &n->values[id];
+        int fits = v->size[0] == n->out.size[0] && v->size[1] == n->out.size[1] && v->size[2] <= n->out.size[2];
+        if (fits && v->dtype != EBNN_DTYPE_BITS) {
+            n->r[AT_SECOND] = (uint8_t)id;
+        }
+    }
+}
+
+// Make a record fit to the value that it reads; where the memory behind it is free, 0 where it cannot be done.
+static uint32_t fit_record(model_t *m, node_t *n, uint32_t at) {
+    fit_ending(m, n);
+    fit_flags(m, n);
+    fit_filters(m, n);
+    fit_second(m, n);
+    int is_dense = n->op == EBNN_OP_DENSE, is_conv = n->op == EBNN_OP_CONV;
+    uint32_t pixels = is_dense ? n->in.size[0] * n->in.size[1] : (uint32_t)n->r[AT_KERNEL] * n->r[AT_KERNEL + 1];
+    uint32_t gaps = n->flags & EBNN_FLAG_INT8_WEIGHTS ? 8 * n->in.size[2] : n->in.size[2];
+    gaps = n->in.dtype == EBNN_DTYPE_BITS && gaps == n->in.size[2] ? stride_of(gaps) : gaps;
+    uint32_t words = (pixels * gaps + 31) / 32, filters = n->filters;
+    uint32_t rows = n->op == EBNN_OP_POOL ? 0 : n->op == EBNN_OP_DEPTHWISE ? filters / n->in.size[2] : filters;
+    uint32_t numbers = (filters * n->levels * (n->flags & EBNN_FLAG_WIDE ? 4 : 2) + 3) / 4 * 4;
+    numbers += (n->flags & EBNN_FLAG_GAINS ? (filters + 1) / 2 * 4 : 0) + (n->out.size[2] + 31) / 32 * 4;
+    if (n->is_or) {
+        put(n->r + AT_PARAMS, 4, 0);
+    } else if (words > m->most || !fit_params(m, n->r, 4 * words * rows + numbers)) {
         return 0;
     }
-    uint64_t size = (uint64_t)out->size[0] * out->size[1] * pixel_bits(out);
-    uint32_t scratch = map_row + (in->dtype == EBNN_DTYPE_BITS ? 4 * words : taps * in->size[2]);
-    return size > 1 << 19 ? 0 : fit_places(m, r, at, (uint32_t)(size + 31) / 32 * 4, is_pool ? 0 : scratch);
+    uint64_t size = (uint64_t)n->out.size[0] * n->out.size[1] * pixel_bits(&n->out);
+    uint32_t patch = (pixels * pixel_bits(&n->in) + 31) / 32 * 4, row = (n->map_w * stride_of(filters) + 31) / 32 * 4;
+    uint32_t scratch = is_conv ? row + patch * (n->flags & EBNN_FLAG_BORDER_NONE ? 2 : 1) : is_dense ? patch : 0;
+    return size > 1 << 19 ? 0 : fit_places(m, n->r, at, (uint32_t)(size + 31) / 32 * 4, scratch);
 }
 
 // The whole model, as far as it goes.
@@ -292,7 +363,9 @@ static void fit_model(model_t *m) {
     for (uint32_t i = 0; i < nodes(m); i++) {
         uint8_t *r = record(m, i);
         r[AT_FROM] = (uint8_t)(r[AT_FROM] % (i + 1));
-        at = fit_record(m, r, &values[r[AT_FROM]], &values[i + 1], at);
+        node_t n = { .r = r, .values = values, .index = i, .is_last = i + 1 == nodes(m), .in = values[r[AT_FROM]] };
+        at = fit_record(m, &n, at);
+        values[i + 1] = n.out;
         if (at == 0) {
             return;
         }

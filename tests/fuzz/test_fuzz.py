@@ -53,7 +53,7 @@ def test_flipped_bits_are_refused_or_run(name: str, flips: Path) -> None:
     assert found[0] == int(runs) > 50 and found[ops.error_code("SHAPE")] > 0
 
 
-@pytest.mark.parametrize("name", ["chain", "dense"])
+@pytest.mark.parametrize("name", ["chain", "mixed", "dense"])
 def test_bytes_may_change_while_a_model_is_open(name: str, flips: Path) -> None:
     blob = fuzz.flipped_models()[name]
     (runs,) = fuzz.drive(flips, [blob], "open", SOME_BYTES)
