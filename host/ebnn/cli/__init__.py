@@ -8,7 +8,7 @@ import os
 import sys
 
 from ebnn import extras
-from ebnn.cli import ablate, boards, demo, doctor, install, models, search, train, zoo
+from ebnn.cli import ablate, boards, demo, doctor, importing, install, models, search, train, zoo
 from ebnn.errors import EbnnError
 from ebnn.version import __version__
 
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="ebnn", description=DESCRIPTION, epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"ebnn {__version__}")
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (train, models, search, ablate, zoo, boards, install, doctor, demo):
+    for module in (train, models, importing, search, ablate, zoo, boards, install, doctor, demo):
         module.add_verbs(verbs)
     return top
 
