@@ -8,9 +8,13 @@ Tokens are joined by ``-``; sizes are one number or HEIGHTxWIDTH.
 | ``16c5s2p2`` | the same 5x5 with stride 2 and padding 2; ``16c1x5p0x2`` is 1 high and 5 wide |
 | ``d3s2p1``, ``2d3`` | convolution of each channel on its own, one filter or 2 for each; then batch norm and sign |
 | ``16c3p1+``, ``d3p1+`` | the same, added to a map of integers, of which sign makes the bits; the first one begins it |
+| ``32i5p2`` | a convolution whose weights are integers from -127 to 127, a byte each: for the first layer |
+| ``16c3p1l3`` | three bits of each filter, each with a threshold of its own: 48 channels |
 | ``p2`` | max pooling 2x2 with stride 2; ``p3s2``, ``p3s1p1``: window, stride, padding |
 | ``64`` | fully connected layer of 64 units; then batch norm and sign |
-| ``a`` | average over the whole map, before the last token |
+| ``a2`` | right after a convolution: average pooling 2x2 with stride 2 |
+| ``a`` | average over the whole map, before fully connected layers; at the end, ``10c1-a``, its sums are the scores |
+| first ``t7`` | 7 bits of each byte, which say how large it is: a thermometer |
 | last ``10`` | fully connected layer to the scores of 10 classes |
 
 A pool right after a convolution works on its sums, before batch norm and sign: that trains better and costs
@@ -23,11 +27,11 @@ import re
 from dataclasses import dataclass
 
 from ebnn.errors import ConfigError
-from ebnn.geometry import Pair, Shape, map_size
+from ebnn.geometry import MAX_BYTE, Pair, Shape, map_size
 
 _SIZE = r"\d+(?:x\d+)?"
 _TOKEN = re.compile(
-    rf"(?P<count>\d*)(?:(?P<kind>[cdp])(?P<size>{_SIZE}))?(?:s(?P<stride>{_SIZE}))?(?:p(?P<pad>{_SIZE}))?(?P<adds>\+)?"
+    rf"(?P<count>\d*)(?:(?P<kind>[cdipa])(?P<size>{_SIZE}))?(?:s(?P<stride>{_SIZE}))?(?:p(?P<pad>{_SIZE}))?(?:l(?P<levels>\d+))?(?P<adds>\+)?"
 )
 
 
@@ -35,7 +39,8 @@ _TOKEN = re.compile(
 class Conv:
     """A binary convolution, then batch norm and sign.
 
-    ``adds``: batch norm is added to the map of integers of the last layer that did, and sign reads that.
+    ``adds``: batch norm is added to the map of integers of the last layer that did, and sign reads that. ``levels`` is
+    how many bits a filter makes, ``int8`` whether its weights are integers of a byte.
     """
 
     filters: int
@@ -43,13 +48,15 @@ class Conv:
     stride: Pair = (1, 1)
     pad: Pair = (0, 0)
     adds: bool = False
+    levels: int = 1
+    int8: bool = False
 
 
 @dataclass(frozen=True)
 class Depthwise:
     """A binary convolution of each channel on its own, then batch norm and sign.
 
-    ``times`` is how many filters a channel has, ``adds`` as in ``Conv``.
+    ``times`` is how many filters a channel has, ``adds`` and ``levels`` as in ``Conv``.
     """
 
     times: int
@@ -57,6 +64,7 @@ class Depthwise:
     stride: Pair = (1, 1)
     pad: Pair = (0, 0)
     adds: bool = False
+    levels: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,19 @@ class Pool:
 
 @dataclass(frozen=True)
 class Average:
-    """The average over a whole map: of the map of integers, where the layer before it adds to one, or of bits."""
+    """The average of each ``window`` of a convolution's sums, or, without one, over a whole map.
+
+    That is the map of integers, where the layer before it adds to one, or bits.
+    """
+
+    window: Pair | None = None
+
+
+@dataclass(frozen=True)
+class Thermometer:
+    """As many bits of each byte of the input: whether it reaches ``levels`` thresholds, evenly spread."""
+
+    levels: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class Dense:
     units: int
 
 
-Layer = Conv | Depthwise | Pool | Average | Dense
+Layer = Conv | Depthwise | Pool | Average | Dense | Thermometer
 
 
 @dataclass(frozen=True)
@@ -101,7 +121,8 @@ class Architecture:
     @property
     def classes(self) -> int:
         """Number of scores."""
-        return self.layers[-1].units
+        last = self.layers[-1]
+        return last.units if isinstance(last, Dense) else self.layers[-2].filters
 
     def error(self, index: int, reason: str) -> ConfigError:
         """What is wrong with a token, counted from 0."""
@@ -145,51 +166,102 @@ def _pair(text: str | None, default: Pair) -> Pair:
 def _layer(tokens: tuple[str, ...], index: int) -> Layer:
     if tokens[index] == "a":
         return Average()
+    if re.fullmatch(r"t\d+", tokens[index]):
+        return _thermometer(tokens, index)
     match = _TOKEN.fullmatch(tokens[index])
-    if not match or not (match["count"] or match["kind"]) or (match["kind"] == "p" and match["count"]):
-        raise _error(tokens, index, "expected a layer such as 16c3, 16c5s2p2, d3p1, 16c3p1+, p2, p3s2, a or 64")
-    count, window = int(match["count"] or 1), _pair(match["size"], (1, 1))
-    stride = _pair(match["stride"], window if match["kind"] == "p" else (1, 1))
-    pad = _pair(match["pad"], (0, 0))
-    if not match["kind"] and (match["stride"] or match["pad"]):
-        raise _error(tokens, index, "a fully connected layer has neither stride nor padding")
-    if match["adds"] and match["kind"] not in ("c", "d"):
-        raise _error(tokens, index, "only a convolution can be added to a map")
-    if min(count, *window, *stride) < 1:
-        raise _error(tokens, index, "sizes must be 1 or more")
-    if pad[0] >= window[0] or pad[1] >= window[1]:
-        raise _error(tokens, index, "padding must be below the window's size")
-    if match["kind"] == "p":
-        return Pool(window, stride, pad)
-    if not match["kind"]:
-        return Dense(count)
-    return {"c": Conv, "d": Depthwise}[match["kind"]](count, window, stride, pad, bool(match["adds"]))
+    if not match or not (match["count"] or match["kind"]) or (match["kind"] in ("p", "a") and match["count"]):
+        raise _error(tokens, index, "expected a layer such as 16c3, 16c5s2p2, d3p1, 16c3p1+, p2, p3s2, a2, a or 64")
+    sizes = _Sizes.of(match)
+    fault = _size_fault(match, sizes)
+    if fault:
+        raise _error(tokens, index, fault)
+    return _of(match, sizes)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """The numbers of a token."""
+
+    count: int
+    window: Pair
+    stride: Pair
+    pad: Pair
+    levels: int
+
+    @classmethod
+    def of(cls, match: re.Match) -> _Sizes:
+        window = _pair(match["size"], (1, 1))
+        stride = _pair(match["stride"], window if match["kind"] in ("p", "a") else (1, 1))
+        return cls(int(match["count"] or 1), window, stride, _pair(match["pad"], (0, 0)), int(match["levels"] or 1))
+
+
+def _size_fault(match: re.Match, sizes: _Sizes) -> str | None:
+    kind = match["kind"]
+    if not kind and (match["stride"] or match["pad"]):
+        return "a fully connected layer has neither stride nor padding"
+    if match["adds"] and kind not in ("c", "d", "i"):
+        return "only a convolution can be added to a map"
+    if match["levels"] and kind not in ("c", "d", "i"):
+        return "only a convolution has levels"
+    if kind == "a" and (match["stride"] or match["pad"]):
+        return "an average pool has neither stride nor padding of its own"
+    if min(sizes.count, *sizes.window, *sizes.stride, sizes.levels) < 1 or sizes.levels > MAX_BYTE:
+        return "sizes must be 1 or more" + (f", levels at most {MAX_BYTE}" if sizes.levels > MAX_BYTE else "")
+    if sizes.pad[0] >= sizes.window[0] or sizes.pad[1] >= sizes.window[1]:
+        return "padding must be below the window's size"
+    return None
+
+
+def _of(match: re.Match, sizes: _Sizes) -> Layer:
+    kind, windows, adds = match["kind"], (sizes.window, sizes.stride, sizes.pad), bool(match["adds"])
+    if kind == "p":
+        return Pool(*windows)
+    if kind == "a":
+        return Average(sizes.window)
+    if kind == "d":
+        return Depthwise(sizes.count, *windows, adds, sizes.levels)
+    return Conv(sizes.count, *windows, adds, sizes.levels, kind == "i") if kind else Dense(sizes.count)
+
+
+def _thermometer(tokens: tuple[str, ...], index: int) -> Thermometer:
+    levels = int(tokens[index][1:])
+    if index or not 1 <= levels <= MAX_BYTE:
+        raise _error(tokens, index, f"a thermometer is the first layer, and has 1 to {MAX_BYTE} levels")
+    return Thermometer(levels)
 
 
 def _check_order(tokens: tuple[str, ...], layers: tuple[Layer, ...]) -> None:
-    if not isinstance(layers[-1], Dense):
+    last, before = layers[-1], layers[-2] if len(layers) > 1 else None
+    sums = last == Average() and isinstance(before, Conv) and not before.adds and before.levels == 1
+    if not (isinstance(last, Dense) or sums):
         raise _error(tokens, len(tokens) - 1, "the last token must be the number of classes, for example 10")
-    if layers[-1].units < 2:
+    if (last.units if isinstance(last, Dense) else before.filters) < 2:
         raise _error(tokens, len(tokens) - 1, "at least 2 classes are needed")
-    if isinstance(layers[0], Pool | Average):
-        raise _error(tokens, 0, "a pool needs a convolution before it")
+    first = 1 if isinstance(layers[0], Thermometer) else 0
+    if isinstance(layers[first], Pool | Average):
+        raise _error(tokens, first, "a pool needs a convolution before it")
     for index in range(1, len(layers)):
-        if isinstance(layers[index - 1], Dense | Average) and not isinstance(layers[index], Dense):
-            raise _error(tokens, index, "only fully connected layers can follow a fully connected layer")
+        _check_pair(tokens, index, layers[index - 1], layers[index])
+
+
+def _check_pair(tokens: tuple[str, ...], index: int, before: Layer, layer: Layer) -> None:
+    is_end = isinstance(before, Dense) or before == Average()
+    if is_end and not isinstance(layer, Dense):
+        raise _error(tokens, index, "only fully connected layers can follow a fully connected layer")
+    if isinstance(layer, Average) and layer.window and not isinstance(before, Conv | Depthwise):
+        raise _error(tokens, index, "an average pool stands right after a convolution")
 
 
 def _output_shape(layer: Layer, shape: Shape) -> Shape:
+    height, width, channels = shape
     if isinstance(layer, Dense):
         return (1, 1, layer.units)
+    if isinstance(layer, Thermometer):
+        return (height, width, layer.levels * channels)
     if isinstance(layer, Average):
-        return (1, 1, shape[2])
-    window = layer.window if isinstance(layer, Pool) else layer.kernel
-    height, width = map_size(shape[:2], window, layer.stride, layer.pad * 2)
-    return (height, width, filters(layer, shape[2]))
-
-
-def filters(layer: Conv | Depthwise | Pool, channels: int) -> int:
-    """Channels of a layer's map, of so many."""
-    if isinstance(layer, Conv):
-        return layer.filters
-    return channels * (layer.times if isinstance(layer, Depthwise) else 1)
+        window = layer.window or (height, width)
+        return (height // window[0], width // window[1], channels)
+    if isinstance(layer, Pool):
+        return (*map_size(shape[:2], layer.window, layer.stride, layer.pad * 2), channels)
+    filters = layer.filters if isinstance(layer, Conv) else layer.times * channels
+    return (*map_size(shape[:2], layer.kernel, layer.stride, layer.pad * 2), layer.levels * filters)

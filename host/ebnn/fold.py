@@ -47,6 +47,39 @@ def threshold(bits_of: BitsOf, low: int, high: int, step: int = 1) -> tuple[np.n
     return thresholds.astype(np.int32), ~falling
 
 
+CHUNK = 1024  # sums that are evaluated at once
+
+
+def interval(bits_of: BitsOf, low: int, high: int, step: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the two switches at most of each channel among the sums low, low + step, ..., high.
+
+    Args:
+        bits_of: as of ``threshold``, of sums float32 (N, 1) to booleans (N, C); every sum is evaluated.
+        low, high, step: as of ``threshold``.
+
+    Returns:
+        (first int32 (C,), second int32 (C,), begins bool (C,)): the bit is begins ^ [sum >= first] ^ [sum >= second]. A
+        switch that is not there is high + step.
+
+    Raises:
+        ValueError: a channel switches more often.
+    """
+    before, found = None, None
+    for start in range(low, high + step, step * CHUNK):
+        sums = np.arange(start, min(start + step * CHUNK, high + step), step)
+        bits = np.asarray(bits_of(sums.astype(np.float32)[:, None]))
+        if before is None:
+            before = begins = bits[0]
+            found = np.full((3, len(begins)), high + step)  # the third must stay as it is
+        switches = bits != np.concatenate([before[None], bits[:-1]])
+        for row, channel in np.argwhere(switches):
+            found[(found[:, channel] <= high).sum().clip(max=2), channel] = sums[row]
+        before = bits[-1]
+    if (found[2] <= high).any():
+        raise ValueError(f"channel {int((found[2] <= high).argmax())} switches more than twice")
+    return found[0].astype(np.int32), found[1].astype(np.int32), begins
+
+
 def byte_thresholds(thresholds: np.ndarray, weight_sums: np.ndarray) -> np.ndarray:
     """Thresholds on sum(w * x), x in 0..255, from thresholds on the trainer's sum(w * (2x - 255)).
 

@@ -130,7 +130,7 @@ def _room(place: str, parts: str, needed: int, size: int) -> str:
 def growth(facts: Mapping) -> int:
     """By how many bytes a trained network's file can be larger than that of the same architecture with random weights.
 
-    A convolution with a pool has a bit a filter once a channel falls instead of rising, and thresholds and offsets
+    A convolution with a pool or levels has a bit a channel once one falls instead of rising, and thresholds and offsets
     beyond 16 bits take twice the room; whether they do is known after training.
     """
     return sum(map(_layer_growth, facts["layers"]))
@@ -140,7 +140,9 @@ def _layer_growth(layer: Mapping) -> int:
     ending, output, parts = layer["ending"], layer["output"], layer["bytes"]
     if not layer["weights"]:
         return 0
-    may_flip = output["dtype"] == "bits" and "pool" in layer["geometry"] and not parts["flips"]
+    may_flip = (
+        output["dtype"] == "bits" and not parts["flips"] and ("pool" in layer["geometry"] or ending["levels"] > 1)
+    )
     numbers = layer["filters"] * ending["levels"]
     is_narrow = parts["thresholds"] == 4 * row_words(16 * numbers)
     may_widen = is_narrow and (layer["bound"] >= I16 or ending["gains"])

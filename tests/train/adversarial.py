@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ebnn.train import BatchNorm, PReLU, RPReLU, Scores, Shift, chainer
-from ebnn.train.links import BinaryLink
+from ebnn.train.links import BinaryLink, Levels
 
 
 def images(shape: tuple[int, int, int], count: int = 40) -> np.ndarray:
@@ -43,6 +43,10 @@ def _shift(link: Shift, generator: np.random.Generator) -> None:
     link.shift.array[...] = generator.choice(np.float32([-1, -1e-6, 0, 1, 2]), len(link.shift))
 
 
+def _levels(link: Levels, generator: np.random.Generator) -> None:
+    link.shift.array[...] = generator.choice(np.float32([-1e6, -1, -0.0, 0.5, 0.5, 1e6]), link.shift.shape)
+
+
 def _slope(link: PReLU, generator: np.random.Generator) -> None:
     link.slope.array[...] = generator.choice(np.float32([-1, -0.0, 0, 1e-6, 0.25, 1, 3]), len(link.slope))
 
@@ -57,4 +61,12 @@ def _latents(link: BinaryLink, generator: np.random.Generator) -> None:
     link.W.array.reshape(len(link.W), -1)[:, 0] = 0
 
 
-CHANGES = {BatchNorm: _norm, Scores: _scores, Shift: _shift, PReLU: _slope, RPReLU: _shifts, BinaryLink: _latents}
+CHANGES = {
+    BatchNorm: _norm,
+    Scores: _scores,
+    Shift: _shift,
+    Levels: _levels,
+    PReLU: _slope,
+    RPReLU: _shifts,
+    BinaryLink: _latents,
+}

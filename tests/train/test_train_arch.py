@@ -36,6 +36,25 @@ def test_layers_that_add_and_averages() -> None:
     assert parsed.adds and not arch.parse("16c3-10").adds
 
 
+def test_tokens_of_other_numbers() -> None:
+    parsed = arch.parse("t7-32i5p2-a2x3-16c3p1l3+-2d3l2-a-9-10")
+    assert parsed.layers[:6] == (
+        arch.Thermometer(7),
+        arch.Conv(32, (5, 5), (1, 1), (2, 2), int8=True),
+        arch.Average((2, 3)),
+        arch.Conv(16, (3, 3), (1, 1), (1, 1), adds=True, levels=3),
+        arch.Depthwise(2, (3, 3), levels=2),
+        arch.Average(),
+    )
+    shapes = parsed.shapes((9, 9, 2))
+    assert shapes[:6] == [(9, 9, 14), (9, 9, 32), (4, 3, 32), (4, 3, 48), (2, 1, 192), (1, 1, 192)]
+
+
+def test_sums_of_a_convolution_can_be_the_scores() -> None:
+    parsed = arch.parse("16c3-7c1-a")
+    assert parsed.classes == 7 and parsed.shapes((5, 5, 1))[-1] == (1, 1, 7)
+
+
 def test_text_comes_back() -> None:
     assert str(arch.parse(" 16C3-p2-10 ")) == "16c3-p2-10"
 
@@ -55,6 +74,17 @@ def test_shapes() -> None:
         ("16c3-p2+-10", "token 2 ('p2+'): only a convolution can be added to a map"),
         ("16c3-64+-10", "token 2 ('64+'): only a convolution can be added to a map"),
         ("a-10", "token 1 ('a'): a pool needs a convolution before it"),
+        ("16c3-2a2-10", "token 2 ('2a2'): expected"),
+        ("16c3-p2-a2-10", "token 3 ('a2'): an average pool stands right after a convolution"),
+        ("16c3-a2s1-10", "token 2 ('a2s1'): an average pool has neither stride nor padding"),
+        ("16c3-p2l2-10", "token 2 ('p2l2'): only a convolution has levels"),
+        ("16c3l0-10", "token 1 ('16c3l0'): sizes must be 1 or more"),
+        ("16c3l256-10", "token 1 ('16c3l256'): sizes must be 1 or more, levels at most 255"),
+        ("16c3-t3-10", "token 2 ('t3'): a thermometer is the first layer"),
+        ("t0-16c3-10", "token 1 ('t0'): a thermometer is the first layer, and has 1 to 255 levels"),
+        ("t3-p2-10", "token 2 ('p2'): a pool needs a convolution before it"),
+        ("16c3p1+-a", "token 2 ('a'): the last token must be the number of classes"),
+        ("1c3-a", "token 2 ('a'): at least 2 classes"),
         ("16c3-a-8c1-10", "token 3 ('8c1'): only fully connected layers can follow"),
         ("", "token 1 (''): expected"),
         ("16c3-p2", "token 2 ('p2'): the last token must be the number of classes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from adversarial import images, make_adversarial
 
 import ebnn
+from ebnn import fold
 from ebnn.bundle import build_model
 from ebnn.cengine import CEngine
 from ebnn.train import (
@@ -17,18 +19,26 @@ from ebnn.train import (
     BinaryDense,
     BinaryDepthwise2D,
     Config,
+    Levels,
     MapNorm,
+    PReLU,
     Scores,
     average,
     build,
     chainer,
     data,
+    max_pool,
+    optimizers,
+    polish,
     predict_scores,
     sign,
+    stage,
+    thermometer,
     train,
 )
 from ebnn.train.compare import compare
 from ebnn.train.config import ORDERS
+from ebnn.train.functions import FreePReLUFunction, LevelsFunction, ThermometerFunction, sum_pool
 from ebnn.train.lower import lower
 from ebnn.train.maps import (
     MOST_GAIN,
@@ -40,6 +50,7 @@ from ebnn.train.maps import (
     RoundFunction,
     shortcut_window,
 )
+from ebnn.train.weights import INT8
 
 
 def silent(line: str) -> None:
@@ -341,3 +352,220 @@ def stop_after_two_epochs():
             raise KeyboardInterrupt
 
     return report
+
+
+# --- weights of a byte ---
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("12i5p2-p2-8c3-10", {"activation": "rprelu"}),
+        ("12i5p2-a2-8i3-10", {"gain": True, "border": 1}),
+        ("9i3p1+-9c3p1+-10", {}),
+        ("d3-5i3s2p1-6c1-a", {"order": "norm-pool-sign", "border": 0}),
+    ],
+)
+def test_chains_with_weights_of_a_byte_are_exact(text: str, more: dict) -> None:
+    for network in assert_every_chain_exact(Config(arch=text, **more), (13, 12, 3)):
+        kinds = ["i" in token for token in text.split("-") if token[-1] != "a" and token not in ("p2", "a2")]
+        assert [node.has_int8 for node in network.nodes if node.weights is not None] == kinds
+
+
+def test_weights_of_a_byte_are_rounded_latents() -> None:
+    latent, g = np.float32([[-1.25, -1, -0.5, 0.0039], [0.004, 0.49, 1, 2]]), np.ones((2, 4), np.float32)
+    assert INT8.values(latent).tolist() == [[-127, -127, -64, 0], [1, 62, 127, 127]]
+    assert (INT8.gradient(latent, g) == 127).all()
+
+
+def test_weights_of_a_byte_keep_their_binarizer_and_optimizer() -> None:
+    """They are no floats in the first of two stages, no signs for Bop, and polishing leaves them alone."""
+    config = Config(arch="4i3-4c3-10", optimizer="bop")
+    chain, x = build(config, (8, 8, 1)), images((8, 8, 1), 20)
+    with stage.at(0, True):
+        first, second = chain.conv1(x).array, chain.conv2(np.ones((1, 6, 6, 4), np.float32)).array
+    assert (first == np.rint(first)).all() and (second != np.rint(second)).any()
+    optimizers.setup(chain, config)
+    assert set(np.unique(chain.conv2.W.array)) == {-1, 1} and len(np.unique(chain.conv1.W.array)) == 36
+    before = chain.conv1.signs.copy()
+    polish.epoch(chain, x, np.arange(20) % 10)
+    assert (chain.conv1.signs == before).all()
+    twin = build(config.replace(optimizer="adam", weights="float"), (8, 8, 1))
+    assert not twin.conv1.is_integer
+
+
+# --- average pooling ---
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "more"),
+    [
+        ("8c3p1-a2-8c3p1-a2x3-10", (13, 12, 3), {"gain": True, "activation": "prelu", "order": "norm-sign-pool"}),
+        ("8c3p1-p2-6c1-a", (13, 12, 3), {"gain": True}),
+        ("6c3p1-a", (13, 12, 3), {"border": 1}),
+        ("6c3-p2-8c1-a-7-10", (12, 12, 1), {}),
+        ("8c3p1+-a2-d3p1+-a2-a-10", (12, 12, 1), {}),
+    ],
+)
+def test_chains_with_averages_are_exact(text: str, shape: tuple, more: dict) -> None:
+    tokens = [token[0] for token in text.split("-")]
+    for network in assert_every_chain_exact(Config(arch=text, **more), shape):
+        assert sum(node.geometry.pool_sum for node in network.nodes) >= tokens.count("a")
+
+
+def test_sum_pool_by_hand_and_by_differences() -> None:
+    x = np.arange(30, dtype=np.float32).reshape(1, 3, 5, 2)
+    y = sum_pool(chainer.Variable(x), (3, 2))
+    assert y.array.tolist() == [[[[66, 72], [90, 96]]]]
+    gy = np.random.default_rng(0).standard_normal(y.shape).astype(np.float32)
+    pool = functools.partial(sum_pool, window=(3, 2))
+    np.testing.assert_allclose(gradients(pool, [x], gy)[0], differences(pool, [x], gy, 1.0)[0], atol=1e-3)
+    with pytest.raises(ebnn.EbnnError, match="does not fit"):
+        sum_pool(chainer.Variable(x), 4)
+
+
+# --- levels ---
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "more"),
+    [
+        ("8c3p1l3-8c3l2-p2-4d2l2-10", (9, 9, 3), {"learnable_shift": True}),
+        ("8c3p1l3-p2-8c3l2-p2-10", (13, 14, 3), {"order": "norm-sign-pool", "activation": "rprelu"}),
+        ("8c3p1l3-p2-8c3l2-p2-10", (13, 14, 3), {"order": "norm-pool-sign", "activation": "prelu"}),
+        ("8c3p1+-8c3p1l3+-8c3p1+-10", (9, 9, 3), {}),
+        ("t7-12c3p1-p2-10", (13, 12, 1), {}),
+        ("t3-12c3p1l2-2d3-10", (9, 9, 3), {"border": 0}),
+        ("t1-10", (5, 4, 3), {}),
+    ],
+)
+def test_chains_with_levels_are_exact(text: str, shape: tuple, more: dict) -> None:
+    for network in assert_every_chain_exact(Config(arch=text, **more), shape):
+        assert "l" not in text or any(node.levels > 1 for node in network.nodes)
+
+
+def test_thermometer_by_hand() -> None:
+    """Thresholds are even; levels come one after the other, in each channel after channel."""
+    x = np.uint8([[0, 255], [64, 63], [128, 191], [192, 127]]).reshape(4, 1, 1, 2)
+    assert thermometer(x, 3).array.reshape(4, 6).tolist() == [
+        [-1, 1, -1, 1, -1, 1],
+        [1, -1, -1, -1, -1, -1],
+        [1, 1, 1, 1, -1, -1],
+        [1, 1, 1, -1, 1, -1],
+    ]
+    network = lower(build("t3-4c1-2", (1, 1, 2)), x)
+    assert network.nodes[0].thresholds.tolist() == [64, 64, 128, 128, 192, 192]
+    assert ThermometerFunction(2).thresholds == [86, 171]
+
+
+def test_levels_begin_evenly_and_learn() -> None:
+    generator, link = np.random.default_rng(1), Levels(2, 4)
+    assert link.shift.array.tolist() == [[-0.75] * 2, [-0.25] * 2, [0.25] * 2, [0.75] * 2]
+    x = generator.standard_normal((3, 2, 2)).astype(np.float32)
+    gy = generator.standard_normal((3, 2, 8)).astype(np.float32)
+
+    def levels(a: chainer.Variable, shift: chainer.Variable) -> chainer.Variable:
+        return LevelsFunction().apply((a, shift))[0]
+
+    arrays = [x, link.shift.array]
+    for found, wanted in zip(gradients(levels, arrays, gy), differences(levels, arrays, gy), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
+    np.testing.assert_allclose(link(chainer.Variable(x)).array[..., 2:4], x + 0.25)
+
+
+# --- slopes of any sign ---
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("8c3p1-p2-8c3-9-10", {"activation": "prelu"}),
+        ("d3p1-8i3-p3s1p1-8c3-10", {"activation": "rprelu", "gain": True, "border": 0}),
+        ("8c3-a2-8c3-10", {"activation": "rprelu", "gain": True}),
+    ],
+)
+def test_slopes_of_any_sign_take_two_thresholds(text: str, more: dict) -> None:
+    for network in assert_every_chain_exact(Config(arch=text, negative_slopes=True, **more), (13, 14, 3)):
+        assert all(node.exclusive and node.levels == 2 for node in network.nodes[:-1])
+        first, second = np.split(network.nodes[0].thresholds, 2)
+        highest = max(first.max(), second.max())
+        assert (second < highest).any()  # some bits do switch twice
+
+
+def test_interval_finds_two_switches_and_refuses_three() -> None:
+    def bits(sums: np.ndarray) -> np.ndarray:
+        columns = [sums >= 3, abs(sums) <= 5, abs(sums) > 1500, sums > -9999, sums > 9999]
+        return np.concatenate(columns, axis=1)
+
+    first, second, begins = fold.interval(bits, -2001, 2001, 2)
+    assert first.tolist() == [3, -5, -1499, 2003, 2003] and second.tolist() == [2003, 7, 1501, 2003, 2003]
+    assert begins.tolist() == [False, False, True, True, False]
+    with pytest.raises(ValueError, match="channel 0 switches more than twice"):
+        fold.interval(lambda sums: (abs(sums) <= 5) | (sums > 50), -100, 100)
+
+
+def test_gradients_of_slopes_of_any_sign_equal_differences() -> None:
+    generator = np.random.default_rng(2)
+    arrays = [generator.choice(np.float32([-2, -1, 1, 2]), (4, 3)), np.float32([-0.5, 0, 2])]
+    gy = generator.standard_normal((4, 3)).astype(np.float32)
+
+    def bend(x: chainer.Variable, slope: chainer.Variable) -> chainer.Variable:
+        return FreePReLUFunction().apply((x, slope))[0]
+
+    for found, wanted in zip(gradients(bend, arrays, gy), differences(bend, arrays, gy), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+def test_pool_behind_bits_that_switch_twice_is_a_node_of_its_own() -> None:
+    class Own(chainer.Chain):
+        def __init__(self, late: bool) -> None:
+            super().__init__()
+            with self.init_scope():
+                self.conv, self.act, self.norm = BinaryConv2D(1, 6, 3), PReLU(6, free=True), BatchNorm(6)
+                self.dense, self.scores = BinaryDense(3 * 3 * 6, 3), Scores(3)
+            self.late = late
+
+        def forward(self, x: np.ndarray) -> chainer.Variable:
+            h = self.norm(self.act(self.conv(x)))
+            return self.scores(self.dense(max_pool(sign(h), 2) if self.late else sign(max_pool(h, 2))))
+
+    chain, x = Own(True), images((8, 8, 1), 12)
+    make_adversarial(chain, x, 0)
+    assert [node.op for node in assert_exact(chain, x).nodes] == ["conv", "pool", "dense"]
+    with pytest.raises(ebnn.EbnnError, match="MaxPoolFunction after /norm .*: must stand right after the convolution"):
+        lower(Own(False), x)
+
+
+# --- borders ---
+
+
+@pytest.mark.parametrize("border", [-1, 0, 1])
+def test_borders_of_a_configuration(border: int) -> None:
+    config = Config(arch="8c3p1-p2-8c3p1-d5p2-10", border=border, learnable_shift=True)
+    for network in assert_every_chain_exact(config, (8, 9, 2)):
+        assert [node.geometry.border for node in network.nodes[:3]] == [border or -1, border, border]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"border": 2}, "border must be -1, 0 or 1"),
+        ({"negative_slopes": True}, "negative_slopes must be false without an activation"),
+        ({"negative_slopes": True, "activation": "prelu", "order": "norm-sign-pool"}, "negative_slopes must be false"),
+    ],
+)
+def test_faults_of_fields_are_named(changes: dict, said: str) -> None:
+    with pytest.raises(ebnn.EbnnError, match=said):
+        Config(arch="8c3-10", **changes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(arch="12i3p1-a2-16c3p1l2-10c1-a", border=0),
+        Config(arch="t5-12c3p1-p2-16c3-10", activation="rprelu", negative_slopes=True, two_stage=0.25),
+    ],
+    ids=["averages", "thermometer"],
+)
+def test_networks_of_other_numbers_learn(digits: data.Dataset, config: Config) -> None:
+    assert_learns(digits, config)

@@ -19,6 +19,7 @@ _HOMES = {
     "BinaryDepthwise2D": "links",
     "Config": "config",
     "Dataset": "data",
+    "Levels": "links",
     "MapNorm": "maps",
     "PReLU": "links",
     "RPReLU": "links",
@@ -32,6 +33,7 @@ _HOMES = {
     "max_pool": "functions",
     "predict_scores": "lower",
     "sign": "functions",
+    "thermometer": "functions",
     "train": "loop",
 }
 

@@ -48,6 +48,8 @@ class Config:
         activation: none, prelu or rprelu, before batch norm (``links.PReLU``, ``links.RPReLU``).
         maps: of the integers that layers with ``+`` add to: i16 or i8 (``maps.Grid``).
         shortcut: what more channels of such a map begin with: zeros, or repeat, the channels before.
+        negative_slopes: whether slopes of the activation may be below 0: two thresholds a filter on the device.
+        border: what padding of bits holds: -1, +1, or 0: it does not count. Padding of bytes holds -1 with 0.
         two_stage: share of the epochs with float weights and binary features, before both are binary; 0: none.
         bnn_plus: strength of the pull of latent weights towards -1 and +1; 0: none.
         optimizer: adam, sgd or bop (``ebnn.train.optimizers``).
@@ -85,6 +87,8 @@ class Config:
     activation: str = "none"
     maps: str = "i16"
     shortcut: str = "zeros"
+    negative_slopes: bool = False
+    border: int = -1
     two_stage: float = 0.0
     bnn_plus: float = 0.0
     optimizer: str = "adam"
@@ -149,6 +153,7 @@ def _numbers(config: Config) -> Rules:
         "smoothing": (0 <= config.smoothing < 1, "at least 0 and below 1"),
         "distill": (0 <= config.distill <= 1, "0 to 1"),
         "two_stage": (0 <= config.two_stage < 1, "at least 0 and below 1"),
+        "border": (config.border in (-1, 0, 1), "-1, 0 or 1"),
         "bop_rate": (0 < config.bop_rate <= 1, "above 0 and at most 1"),
         **{name: (0 < getattr(config, name) < INFINITE, "above 0") for name in positive},
         **{name: (0 <= getattr(config, name) < INFINITE, "0 or more") for name in not_negative},
@@ -182,6 +187,9 @@ def _pairs(config: Config) -> Rules:
         alone = "where layers add to a map (+): only batch norm can stand between sums and the map"
         rules["activation"] = (config.activation == "none", f"none {alone}")
         rules["gain"] = (not config.gain, f"false {alone}")
+    if config.negative_slopes:
+        fits = config.activation != "none" and config.order == "pool-norm-sign"
+        rules["negative_slopes"] = (fits, "false without an activation, or in another order than pool-norm-sign")
     if config.bnn_plus > 0:
         rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
     if config.copies > 0:

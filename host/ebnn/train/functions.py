@@ -112,6 +112,56 @@ class MaxPoolFunction(chainer.FunctionNode):
         return (chainer.as_variable(gx),)
 
 
+class SumPoolFunction(chainer.FunctionNode):
+    """Sum of each window; see ``sum_pool``. Each position of a window has the gradient of its sum."""
+
+    def __init__(self, window: Pair) -> None:
+        super().__init__()
+        self.windows = (window, window, (0, 0, 0, 0))
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        self._shape = inputs[0].shape[1:]
+        return (pooling.sums(inputs[0], self.windows),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        return (chainer.as_variable(pooling.spread(gradients[0].array, self._shape, self.windows)),)
+
+
+class ThermometerFunction(chainer.FunctionNode):
+    """Bytes as +1 and -1: [x >= T_k] for k = 1 to ``levels``, T_k = ceil(256 k / (levels + 1)); it has no gradient.
+
+    Level after level, in each of them channel after channel.
+    Source: Buckman et al., "Thermometer Encoding: One Hot Way to Resist Adversarial Examples" (2018).
+    """
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.thresholds = [-(-256 * k // (levels + 1)) for k in range(1, levels + 1)]
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        xp = arrays.module(inputs[0])
+        hits = [inputs[0] >= threshold for threshold in self.thresholds]
+        return (xp.where(xp.concatenate(hits, axis=-1), np.float32(1), np.float32(-1)),)
+
+
+class LevelsFunction(chainer.FunctionNode):
+    """x - shift_k for each level k, level after level: float32 (..., levels * C) of x (..., C) and shifts (levels, C).
+
+    gx is the sum of the levels' gradients, that of a shift minus the sum of its own.
+    """
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        x, shift = inputs
+        self.levels = len(shift)
+        return (arrays.module(x).concatenate([x - row for row in shift], axis=-1),)
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        gy = gradients[0].array
+        each = gy.reshape(*gy.shape[:-1], self.levels, -1)
+        found = {0: each.sum(axis=-2), 1: -each.reshape(-1, *each.shape[-2:]).sum(axis=0)}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+
 class BatchNormFunction(chainer.FunctionNode):
     """Batch norm with the statistics of the batch; ``mean`` and ``variance`` hold them afterwards."""
 
@@ -227,6 +277,25 @@ class PReLUFunction(chainer.FunctionNode):
         return xp.where(x >= 0, xp.float32(1), xp.maximum(slope, xp.float32(0)))
 
 
+class FreePReLUFunction(PReLUFunction):
+    """x where x >= 0, else slope x, with a slope of any sign: gx = gy or slope gy, gslope = sum(gy x) where x < 0.
+
+    With a slope below 0 it falls, then rises: behind a linear layer and before batch norm and sign the bit switches at
+    two sums at most.
+    """
+
+    def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
+        x, slope = (variable.array for variable in self.get_retained_inputs())
+        gy = gradients[0].array
+        found = {0: gy * self._factor(x, slope), 1: _by_channel(gy * x * (x < 0))}
+        return tuple(chainer.as_variable(found[index]) for index in indexes)
+
+    @staticmethod
+    def _factor(x: Array, slope: Array) -> Array:
+        xp = arrays.module(x)
+        return xp.where(x >= 0, xp.float32(1), slope)
+
+
 def _by_channel(x: Array) -> Array:
     """float32 (C,): sums over all axes but the last."""
     return x.reshape(-1, x.shape[-1]).sum(axis=0)
@@ -272,6 +341,24 @@ def max_pool(x: Variable, window: int | Pair, stride: int | Pair | None = None, 
     if x.ndim != 4 or min(pooling.output_size(x.shape[1:], *windows)) < 1:
         raise NetworkError(f"max_pool: a window {windows[0]} does not fit into a map of shape {x.shape[1:]}")
     return MaxPoolFunction(*windows).apply((x,))[0]
+
+
+def sum_pool(x: Variable, window: int | Pair) -> Variable:
+    """Sum of each window of a map (N, H, W, C), float32; windows do not overlap, what is left over is dropped.
+
+    Raises:
+        NetworkError: when no window fits.
+    """
+    size = pair(window)
+    fault = window_fault("sum_pool", size, size, (0,) * 4)
+    if fault or x.ndim != 4 or x.shape[1] < size[0] or x.shape[2] < size[1]:
+        raise NetworkError(fault or f"sum_pool: a window {size} does not fit into a map of shape {x.shape[1:]}")
+    return SumPoolFunction(size).apply((x,))[0]
+
+
+def thermometer(x: Variable, levels: int) -> Variable:
+    """float32 (N, H, W, levels * C) of -1 and +1, of bytes (N, H, W, C) uint8; as the first function of a chain."""
+    return ThermometerFunction(levels).apply((x,))[0]
 
 
 def sign(x: Variable, estimator: str | Estimator = "ste") -> Variable:

@@ -20,9 +20,14 @@ ORDERS = (
     "max_pool, then sign, or MapNorm, and at the end BinaryDense - Scores"
 )
 LINEAR = ("conv", "depthwise", "dense")
-POOLS = ("pool",)
+POOLS = ("pool", "sum")
+BETWEEN = ("monotone", "bend", "levels")  # functions of each number by itself
 # What may begin a group, by what it reads.
-STARTS = {"images": LINEAR, "bits": (*LINEAR, "pool", "average"), "map": (*LINEAR, "monotone", "sign", "average")}
+STARTS = {
+    "images": (*LINEAR, "encode"),
+    "bits": (*LINEAR, "pool", "average"),
+    "map": (*LINEAR, *BETWEEN, "sign", "average"),
+}
 
 
 @dataclass(frozen=True)
@@ -98,31 +103,38 @@ def _without_reshapes(found: Sequence[Call]) -> list[Call]:
     for call in found:
         if kept and kept[-1].function.label == "Reshape" and call.reads == (kept[-1].key,):
             before = kept[-1]
-            if not call.kind or (call.kind == "dense" and math.prod(before.input_shape) == call.link.taps):
+            if not call.kind or math.prod(before.input_shape) == _flat_size(call):
                 kept.pop()
                 call = replace(call, input_shape=before.input_shape, reads=before.reads)
         kept.append(call)
     return kept
 
 
+def _flat_size(call: Call) -> int:
+    """How many numbers of an image a call reads that takes them in a row; else 0."""
+    if call.kind == "dense":
+        return call.link.taps
+    return len(call.link.bias) if call.kind == "scores" else 0
+
+
 def _take_group(row: list[Call]) -> Group:
     """Take a group from the begin of a row."""
     first = row.pop(0)
-    if first.kind == "pool":
+    if first.kind in ("pool", "encode"):
         return Group(first, pool=first)
     if first.kind == "average":
         return Group(first, integers=first)
     if first.kind not in LINEAR:
         return _take_values(first, row)
-    steps = _take(row, "monotone", *POOLS)
+    steps = _take(row, *BETWEEN, *POOLS)
     last = steps[-1] if steps else first
     if not row:
         raise ExportError(f"{last.where}: {'sign must follow it' if steps else 'nothing follows it'}; {ORDERS}")
-    if row[0].kind == "scores" and first.kind == "dense" and not steps:
+    if row[0].kind == "scores" and [call.kind for call in steps] == ([] if first.kind == "dense" else ["sum"]):
         scores = row.pop(0)
         if row:
             raise _refusal(row[0])
-        return Group(first, first, integers=scores)
+        return replace(_split(first, steps), integers=scores)
     if row[0].kind == "map" and all(call.kind in POOLS for call in steps):
         return replace(_split(first, steps), integers=row.pop(0))
     if row[0].kind != "sign":
@@ -136,7 +148,7 @@ def _take_group(row: list[Call]) -> Group:
 def _take_values(first: Call, row: list[Call]) -> Group:
     """Take a group that makes bits of a map of integers."""
     row.insert(0, first)
-    steps = _take(row, "monotone")
+    steps = _take(row, *BETWEEN)
     if not row or row[0].kind != "sign":
         raise ExportError(f"{steps[-1].where}: sign must follow it; {ORDERS}")
     return Group(first, before=(*steps, row.pop(0)))
@@ -154,8 +166,8 @@ def _own_pool(linear: Call) -> bool:
 
 
 def _has_pool(linear: Call, steps: list[Call]) -> bool:
-    """Whether one more pool is not the group's own; a dense layer has none."""
-    return linear.kind == "dense" or _own_pool(linear) or any(call.kind in POOLS for call in steps)
+    """Whether one more pool is not the group's own: a dense layer has none, and bits that switch twice no maximum."""
+    return linear.kind == "dense" or _own_pool(linear) or any(call.kind in (*POOLS, "bend") for call in steps)
 
 
 def _split(linear: Call, steps: list[Call]) -> Group:
@@ -169,6 +181,8 @@ def _split(linear: Call, steps: list[Call]) -> Group:
         return Group(linear, linear, tuple(steps))
     if len(pools) > 1:
         raise _second_pool(steps[pools[1]])
+    if pools[0] and (steps[pools[0]].kind == "sum" or any(call.kind == "bend" for call in steps[: pools[0]])):
+        raise ExportError(f"{steps[pools[0]].where}: must stand right after the convolution; {ORDERS}")
     return Group(linear, linear, tuple(steps[: pools[0]]), steps[pools[0]], tuple(steps[pools[0] + 1 :]))
 
 

@@ -48,29 +48,37 @@ class BinaryLink(chainer.Link):
         super().__init__()
         self.taps, self.gain = math.prod(shape[1:]), gain
         self.binarizer = weights.find(binarizer)
-        check_exact(self.taps, 1, type(self).__name__)
+        check_exact(self.taps, max(1, self.binarizer.most), type(self).__name__)
         with self.init_scope():
             self.W = chainer.Parameter(chainer.initializers.Uniform(1.0), shape)
 
     @property
     def signs(self) -> np.ndarray:
-        """int8 weights, -1 and +1, in the shape of ``W``; raises NetworkError where the link's are floats."""
-        if not self.is_binary:
+        """int8 weights as used, in the shape of ``W``; raises NetworkError where the link's are floats."""
+        if not self.is_integer:
             raise NetworkError(f"{self._where()}: its weights are floats, not -1 and +1")
         return chainer.backends.cuda.to_cpu(self.binarizer.values(self.W.array)).astype(np.int8)
 
     @property
     def is_binary(self) -> bool:
         """Whether the finished network's weights are -1 and +1."""
-        return not isinstance(self.binarizer, weights.Floats)
+        return self.binarizer.most == 1
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the finished network's weights are integers."""
+        return self.binarizer.most > 0
 
     def keep_within(self, limit: float) -> None:
         """Clip latent weights to plus and minus ``limit``; floats may grow."""
-        if self.is_binary:
+        if self.is_integer:
             self.W.array.clip(-limit, limit, out=self.W.array)
 
-    def _sums(self, function: chainer.FunctionNode, x: Variable) -> Variable:
+    def _sums(self, function: chainer.FunctionNode, x: Variable, average: Pair = (1, 1)) -> Variable:
         sums = function.apply((x, weights.used(self.W, self.binarizer)))[0]
+        if average != (1, 1):
+            check_exact(self.taps * math.prod(average), _largest(x) * max(1, self.binarizer.most), self._where())
+            sums = functions.sum_pool(sums, average)
         return functions.GainFunction().apply((sums, self.W))[0] if self.gain else sums
 
     def _where(self) -> str:
@@ -79,7 +87,7 @@ class BinaryLink(chainer.Link):
     def _check_values(self, x: Variable) -> None:
         if x.dtype not in (np.uint8, np.float32):
             raise NetworkError(f"{self._where()}: input must be uint8 or float32, got {x.dtype}")
-        check_exact(self.taps, _largest(x), self._where())
+        check_exact(self.taps, _largest(x) * max(1, self.binarizer.most), self._where())
 
 
 class BinaryConv2D(BinaryLink):
@@ -111,8 +119,11 @@ class BinaryConv2D(BinaryLink):
             raise NetworkError(f"BinaryConv2D({in_channels}, {filters}): channels must be 1 or more")
         super().__init__((filters, *self.geometry.kernel, in_channels), **options)
 
-    def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1) -> Variable:
-        """The sums, or the maximum of each ``pool`` window; windows do not overlap, what is left over is dropped."""
+    def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1, average: int | Pair = 1) -> Variable:
+        """The sums, or of each window the maximum (``pool``) or their sum, which batch norm makes an average of.
+
+        Windows do not overlap, what is left over is dropped. There is one of the two at most.
+        """
         x = chainer.as_variable(x)
         if x.ndim != 4 or x.shape[3] != self.W.shape[3]:
             raise NetworkError(f"{self._where()}: input must be (N, H, W, {self.W.shape[3]}), got {x.shape}")
@@ -120,7 +131,7 @@ class BinaryConv2D(BinaryLink):
         geometry = self._pooled(x, pair(pool))
         if math.prod(geometry.pool) > MOST_PHASES:
             return functions.max_pool(self.forward(x), pool)
-        return self._sums(functions.BinaryConv2DFunction(geometry), x)
+        return self._sums(functions.BinaryConv2DFunction(geometry), x, pair(average))
 
     def _pooled(self, x: Variable, pool: Pair) -> Geometry:
         g = self.geometry
@@ -160,8 +171,8 @@ class BinaryDepthwise2D(BinaryLink):
         super().__init__((times * channels, *self.geometry.kernel, 1), **options)
         self.channels = channels
 
-    def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1) -> Variable:
-        """The sums, or the maximum of each ``pool`` window; windows do not overlap, what is left over is dropped."""
+    def forward(self, x: Variable | np.ndarray, pool: int | Pair = 1, average: int | Pair = 1) -> Variable:
+        """The sums, their maxima or their windows' sums, as of ``BinaryConv2D``."""
         x = chainer.as_variable(x)
         if x.ndim != 4 or x.shape[3] != self.channels:
             raise NetworkError(f"{self._where()}: input must be (N, H, W, {self.channels}), got {x.shape}")
@@ -169,7 +180,7 @@ class BinaryDepthwise2D(BinaryLink):
         g = self.geometry
         if min(map_size(x.shape[1:3], g.kernel, g.stride, g.pad)) < 1:
             raise NetworkError(f"{self._where()}: no window fits into an input of shape {x.shape[1:]}")
-        sums = self._sums(functions.BinaryDepthwise2DFunction(g), x)
+        sums = self._sums(functions.BinaryDepthwise2DFunction(g), x, pair(average))
         return sums if pair(pool) == (1, 1) else functions.max_pool(sums, pool)
 
 
@@ -263,21 +274,47 @@ class Shift(chainer.Link):
         return functions.ShiftFunction().apply((x, self.shift))[0]
 
 
+class Levels(chainer.Link):
+    """``levels`` shifts of each channel, so that sign makes as many bits of it: [x >= shift_k], a thermometer.
+
+    They begin evenly spread between -1 and 1.
+    Source: Lin, Zhao and Pan, "Towards Accurate Binary Convolutional Neural Network" (ABC-Net, 2017), whose activation
+    bases these are; instead of a factor for each the next layer has weights for each.
+
+    Args:
+        channels: size of the last axis of what is read.
+        levels: how often it is made.
+    """
+
+    def __init__(self, channels: int, levels: int) -> None:
+        super().__init__()
+        begin = (2 * np.arange(levels) + 1 - levels) / levels
+        with self.init_scope():
+            self.shift = chainer.Parameter(np.repeat(begin[:, None], channels, axis=1).astype(np.float32))
+
+    def forward(self, x: Variable) -> Variable:
+        """float32 (..., levels * channels), level after level, of (..., channels)."""
+        return functions.LevelsFunction().apply((x, self.shift))[0]
+
+
 class PReLU(chainer.Link):
-    """x, or slope * x where x < 0, with a learnable slope of 0 or more for each channel (``functions.PReLUFunction``).
+    """x, or slope * x where x < 0, with a learnable slope for each channel (``functions.PReLUFunction``).
 
     Args:
         channels: size of the last axis.
+        free: whether slopes may be below 0, which take a second threshold on the device; else they are 0 or more.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, free: bool = False) -> None:
         super().__init__()
+        self.free = free
         with self.init_scope():
             self.slope = chainer.Parameter(np.full(channels, SLOPE_START, np.float32))
 
     def forward(self, x: Variable) -> Variable:
         """Bend float32 (..., channels)."""
-        return functions.PReLUFunction().apply((x, self.slope))[0]
+        kind = functions.FreePReLUFunction if self.free else functions.PReLUFunction
+        return kind().apply((x, self.slope))[0]
 
 
 class RPReLU(PReLU):
@@ -288,10 +325,11 @@ class RPReLU(PReLU):
     Args:
         channels: size of the last axis.
         unit: u, about the deviation of x, so that shifts of sums learn as fast as other parameters.
+        free: as of ``PReLU``.
     """
 
-    def __init__(self, channels: int, unit: float = 1.0) -> None:
-        super().__init__(channels)
+    def __init__(self, channels: int, unit: float = 1.0, free: bool = False) -> None:
+        super().__init__(channels, free)
         self.unit = unit
         with self.init_scope():
             self.before = chainer.Parameter(np.zeros(channels, np.float32))

@@ -19,6 +19,7 @@ the sum that is left, the bit is inverted after the pool.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -35,8 +36,9 @@ from ebnn.train.convolve import EXACT_LIMIT
 from ebnn.train.evaluate import batches
 from ebnn.train.functions import ScoresFunction
 from ebnn.train.groups import LINEAR, ORDERS, Group, groups
-from ebnn.train.trace import IMAGES, Call, calls, run
+from ebnn.train.trace import IMAGES, KINDS, Call, calls, run
 
+LINEAR_FUNCTIONS = tuple(kind for kind, name in KINDS.items() if name in LINEAR)
 SUM_STEP = 2  # neighbouring sums of -1 and +1, or of the odd numbers 2 x - 255
 
 
@@ -67,7 +69,7 @@ def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Ne
     """
     dtype = _input_dtype(x)
     found = calls(chain, x[:1])
-    _check_binary(found)
+    _check_integers(found)
     known, nodes = {IMAGES: _Known(0, dtype)}, []
     for group in groups(found):
         nodes.append(_node(group, [known[key] for key in _read(group)]))
@@ -75,9 +77,9 @@ def lower(chain: chainer.Chain, x: np.ndarray, labels: Sequence[str] = ()) -> Ne
     return Network(Value(0, tuple(x.shape[1:]), dtype), tuple(nodes), tuple(labels))
 
 
-def _check_binary(found: Sequence[Call]) -> None:
+def _check_integers(found: Sequence[Call]) -> None:
     for call in found:
-        if call.kind in LINEAR and not call.link.is_binary:
+        if call.kind in LINEAR and not call.link.is_integer:
             raise ExportError(f"{call.where}: its weights are floats: a float network cannot be exported")
 
 
@@ -107,26 +109,35 @@ def fraction_of(group: Group) -> int:
 def _node(group: Group, sources: Sequence[_Known]) -> Node:
     linear, source = group.linear, sources[0]
     op, name = (linear.kind, linear.path) if linear else ("pool", f"pool{source.id}")
-    inputs, geometry = [value.id for value in sources], _geometry(group)
-    if group.linear is None and group.pool:
-        return Node(op, inputs, geometry, name=name)
-    if group.integers is None:
-        return Node(op, inputs, geometry, name=name, **_bit_params(group, geometry, source))
-    params = {"scores": _score_params, "map": _map_params, "average": _average_params}[group.integers.kind]
-    return Node(op, inputs, geometry, name=name, **params(group, source))
+    kind = group.integers.kind if group.integers else group.pool.kind if linear is None and group.pool else "bits"
+    params = {"bits": _bit_params, "pool": _no_params, "encode": _code_params, "scores": _score_params,
+              "map": _map_params, "average": _average_params}[kind](group, source)  # fmt: skip
+    return Node(op, [value.id for value in sources], _geometry(group), name=name, **params)
 
 
 def _geometry(group: Group) -> Geometry:
-    if group.linear is not None and group.linear.kind == "dense":
-        return Geometry()
-    base = Geometry() if group.linear is None else group.linear.function.geometry
+    linear, pool = group.linear, group.pool
+    base = linear.function.geometry if linear and linear.kind != "dense" else Geometry()
     if group.integers and group.integers.kind == "average":
-        window, stride, pad = group.integers.function.windows
-        return replace(base, pool=window, pool_stride=stride, pool_pad=pad, pool_sum=True)
-    if group.pool is None:
+        pool = group.integers
+    if pool is None or pool.kind == "encode":
         return base
-    window, stride, pad = group.pool.function.windows
-    return replace(base, pool=window, pool_stride=stride, pool_pad=pad * 2)
+    window, stride, pad = pool.function.windows
+    sides = pad * 2 if pool.kind == "pool" else pad
+    return replace(base, pool=window, pool_stride=stride, pool_pad=sides, pool_sum=pool.kind != "pool")
+
+
+def _no_params(group: Group, source: _Known) -> dict:
+    """A pool of bits has none."""
+    return {}
+
+
+def _code_params(group: Group, source: _Known) -> dict:
+    """Thresholds of a thermometer."""
+    levels, channels = group.pool.function.thresholds, group.input_shape[-1]
+    if source.dtype != "u8":
+        raise ExportError(f"{group.pool.where}: takes bytes, not {source.dtype}")
+    return {"thresholds": np.repeat(levels, channels), "levels": len(levels)}
 
 
 def _weights(group: Group) -> np.ndarray:
@@ -138,44 +149,96 @@ def _weights(group: Group) -> np.ndarray:
     return signs.reshape(len(signs), *shape)
 
 
-def _sums(weights: np.ndarray) -> np.ndarray:
-    """int64: each filter's sum of weights."""
-    return weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
-
-
-def _bit_params(group: Group, geometry: Geometry, source: _Known) -> dict:
-    """Weights, thresholds and flips of a node that outputs bits."""
+def _bit_params(group: Group, source: _Known) -> dict:
+    """Weights, thresholds, levels and flips of a node that outputs bits."""
     for call in group.steps:
         _check_finite(call)
     weights = _weights(group) if group.linear else None
-    channels = len(weights) if group.linear else group.input_shape[-1]
-    low, high, step = _range(group, source, weights)
+    sums = _Sums.of(group, source, weights)
+    fold_ = _fold_bends if any(call.kind == "bend" for call in group.steps) else _fold
+    weights, thresholds, params = fold_(group, sums, weights)
+    if source.dtype == "u8":
+        thresholds = fold.byte_thresholds(thresholds, _bytes_at_zero(group, weights))
+    return {"thresholds": thresholds.reshape(-1), **params} | ({} if weights is None else {"weights": weights})
 
-    def bits(sums: np.ndarray) -> np.ndarray:
-        spread = np.ascontiguousarray(np.broadcast_to(sums * source.unit, (1, channels)))
-        return _evaluate(group.steps, spread) >= 0
 
-    thresholds, rising = fold.threshold(bits, low, high, step)
+@dataclass(frozen=True)
+class _Sums:
+    """The sums a group can have: ``filters`` of them, ``low`` to ``high`` in steps; ``unit`` is 1 in the trainer."""
+
+    low: int
+    high: int
+    step: int
+    filters: int
+    unit: np.float32
+
+    @classmethod
+    def of(cls, group: Group, source: _Known, weights: np.ndarray | None) -> _Sums:
+        limits = DTYPE[source.dtype]
+        if weights is None:
+            return cls(limits.least, limits.most, 1, group.input_shape[-1], source.unit)
+        geometry = _geometry(group)
+        magnitudes = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1)
+        reach = int(magnitudes.max()) * limits.largest * _added(group)
+        if reach >= EXACT_LIMIT:
+            raise ExportError(f"{group.linear.where}: sums up to {reach} are not exact in the trainer")
+        # Every tap of one bit is odd, where all of them count.
+        is_odd = (
+            source.dtype in ("bits", "u8")
+            and group.linear.link.is_binary
+            and (geometry.border or not any(geometry.pad))
+        )
+        return cls(-reach, reach, SUM_STEP if is_odd else 1, len(weights), source.unit)
+
+    def values(self, sums: np.ndarray) -> np.ndarray:
+        """The trainer's float32 (N, filters) of integers (N, 1 or filters)."""
+        return np.ascontiguousarray(np.broadcast_to(sums * self.unit, (len(sums), self.filters)))
+
+
+def _added(group: Group) -> int:
+    """How many sums a pool adds up."""
+    return math.prod(group.pool.function.windows[0]) if group.pool and group.pool.kind == "sum" else 1
+
+
+def _bytes_at_zero(group: Group, weights: np.ndarray) -> np.ndarray:
+    """The sums of weights that count 255 each where a byte x is trained as 2 x - 255, int64 (filters,)."""
+    return weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64) * _added(group)
+
+
+Folded = tuple[np.ndarray | None, np.ndarray, dict]  # weights, thresholds (levels, filters), levels and flips
+
+
+def _fold(group: Group, sums: _Sums, weights: np.ndarray | None) -> Folded:
+    """Of functions that never turn round: a threshold a level."""
+    levels = next((call.function.levels for call in group.steps if call.kind == "levels"), 1)
+    own = np.arange(levels)
+
+    def bits(values: np.ndarray) -> np.ndarray:
+        """(1, levels * filters), of sums of each level's own channels."""
+        spread = np.broadcast_to(values, (1, levels * sums.filters)).reshape(levels, sums.filters)
+        made = _evaluate(group.steps, sums.values(spread)).reshape(levels, levels, sums.filters)
+        return made[own, own].reshape(1, -1) >= 0
+
+    thresholds, rising = (part.reshape(levels, -1) for part in fold.threshold(bits, sums.low, sums.high, sums.step))
     if weights is None:
-        return {"thresholds": thresholds, "flips": ~rising}
-    # Without a pool a filter that falls is negated, with one that falls before it.
-    negated = _falls(group.before, high * source.unit, channels) if geometry.pools else ~rising
+        return None, thresholds, {"levels": levels, "flips": ~rising.reshape(-1)}
+    # Without a pool that takes the largest a filter that falls is negated, with one that falls before it.
+    has_maximum = _geometry(group).pools and not _geometry(group).pool_sum
+    negated = _falls(group.before, sums) if has_maximum else ~rising.all(axis=0)
     weights = np.where(negated[:, None, None, None], -weights, weights)
     thresholds = np.where(negated, fold.negate(thresholds), thresholds)
-    if source.dtype == "u8":
-        thresholds = fold.byte_thresholds(thresholds, _sums(weights))
-    return {"weights": weights, "thresholds": thresholds, "flips": rising == negated}
+    return weights, thresholds, {"levels": levels, "flips": (rising == negated).reshape(-1)}
 
 
-def _range(group: Group, source: _Known, weights: np.ndarray | None) -> tuple[int, int, int]:
-    """The least and the largest sum that can occur, in steps of the source, and the distance of neighbours."""
-    limits = DTYPE[source.dtype]
-    if weights is None:
-        return limits.least, limits.most, 1
-    reach = weights[0].size * limits.largest
-    if reach >= EXACT_LIMIT:
-        raise ExportError(f"{group.linear.where}: sums up to {reach} are not exact in the trainer")
-    return -reach, reach, SUM_STEP if source.dtype in ("bits", "u8") else 1
+def _fold_bends(group: Group, sums: _Sums, weights: np.ndarray | None) -> Folded:
+    """Of functions that turn round once: two thresholds, and the bit is whether the sum lies between them."""
+    try:
+        first, second, begins = fold.interval(
+            lambda values: _evaluate(group.steps, sums.values(values)) >= 0, sums.low, sums.high, sums.step
+        )
+    except ValueError as error:
+        raise ExportError(f"{group.steps[0].where}: {error}") from None
+    return weights, np.stack([first, second]), {"levels": 2, "exclusive": True, "flips": begins}
 
 
 def _evaluate(calls_: Sequence[Call], values: np.ndarray) -> np.ndarray:
@@ -185,19 +248,19 @@ def _evaluate(calls_: Sequence[Call], values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _falls(before: Sequence[Call], reach: float, channels: int) -> np.ndarray:
-    """bool (channels,): whether the functions before a pool make less of a larger sum."""
-    least, largest = (_evaluate(before, np.full((1, channels), end, np.float32))[0] for end in (-reach, reach))
-    return largest < least
+def _falls(before: Sequence[Call], sums: _Sums) -> np.ndarray:
+    """bool (filters,): whether the functions before a pool make less of a larger sum, in any of its levels."""
+    least, largest = (_evaluate(before, sums.values(np.float32([[end]])))[0] for end in (sums.low, sums.high))
+    return (largest < least).reshape(-1, sums.filters).any(axis=0)
 
 
 def _score_params(group: Group, source: _Known) -> dict:
     """Weights and offsets of the last node."""
     weights, offsets = _weights(group), group.integers.link.offsets.astype(np.int64) << source.fraction
-    _range(group, source, weights)
+    _Sums.of(group, source, weights)
     if source.dtype == "u8":
         # 2 acc - 255 sum(w) + B is odd for all classes or for none: halving it keeps their order.
-        offsets = (offsets - MAX_BYTE * _sums(weights)) // 2
+        offsets = (offsets - MAX_BYTE * _bytes_at_zero(group, weights)) // 2
     return {"output": "i32", "weights": weights, "offsets": offsets}
 
 
@@ -209,7 +272,7 @@ def _map_params(group: Group, source: _Known) -> dict:
         raise ExportError(f"{group.integers.where}: sums of integers cannot be added to a map")
     gains, offsets = fixed.gains.astype(np.int64), fixed.offsets.astype(np.int64)
     if source.dtype == "u8":  # (2 acc - 255 sum(w)) gain + offset
-        gains, offsets = 2 * gains, offsets - MAX_BYTE * _sums(weights) * gains
+        gains, offsets = 2 * gains, offsets - MAX_BYTE * _bytes_at_zero(group, weights) * gains
     ending = {"output": group.integers.function.grid.dtype, "shift": fixed.shift}
     return {"weights": weights, "gains": gains, "offsets": offsets, **ending}
 
@@ -255,10 +318,12 @@ def head_integers(y: chainer.Variable) -> np.ndarray:
     if not isinstance(head, ScoresFunction):
         raise ExportError(f"function {head.label}: a chain must end with Scores; {ORDERS}")
     # As in _score_params.
-    dense = head.inputs[0].creator_node
-    if dense is None:
+    linear = head.inputs[0].creator_node
+    while linear is not None and not isinstance(linear, LINEAR_FUNCTIONS):
+        linear = linear.inputs[0].creator_node
+    if linear is None:
         return head.integers.astype(np.int32)
-    if dense.inputs[0].dtype == np.uint8:
+    if linear.inputs[0].dtype == np.uint8:
         return head.integers.astype(np.int32) // 2
-    grid = getattr(dense.inputs[0].creator_node, "grid", None)
+    grid = getattr(linear.inputs[0].creator_node, "grid", None)
     return (grid.integers(head.integers) if grid else head.integers).astype(np.int32)

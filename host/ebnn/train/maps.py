@@ -42,7 +42,7 @@ class Grid:
     def clamp(self, integers: Array) -> Array:
         """float32 numbers of the grid, of integers that may lie outside."""
         limits = DTYPE[self.dtype]
-        return (integers.clip(limits.least, limits.most) * 2.0**-self.fraction).astype(np.float32)
+        return (integers.clip(limits.least, limits.most) * 2.0**-self.fraction).astype(np.float32, copy=False)
 
     def holds(self, integers: Array) -> Array:
         """Where integers need not be clamped."""
@@ -78,13 +78,6 @@ class FixedPoint:
         return arrays.module(sums).floor((sums.astype(np.float64) * self.gains + self.offsets) / 2.0**self.shift)
 
 
-def _add(integers: Array, shortcut: Array, grid: Grid) -> Array:
-    """Integers with the map before added to their first channels."""
-    total = integers.copy()
-    total[..., : shortcut.shape[-1]] += grid.integers(shortcut)
-    return total
-
-
 class RoundFunction(chainer.FunctionNode):
     """clamp(r + round(y)) on a grid; r, where given, has the first channels of y.
 
@@ -99,10 +92,12 @@ class RoundFunction(chainer.FunctionNode):
 
     def forward(self, inputs: Arrays) -> Arrays:
         y = inputs[0]
-        total = arrays.module(y).floor(self.grid.integers(y) + np.float32(0.5))
+        total = self.grid.integers(y)
+        total += np.float32(0.5)
+        arrays.module(y).floor(total, out=total)
         for shortcut in inputs[1:]:
-            total = _add(total, shortcut, self.grid)
             self._channels = shortcut.shape[-1]
+            total[..., : self._channels] += self.grid.integers(shortcut)
         self._inside = self.grid.holds(total)
         return (self.grid.clamp(total),)
 
@@ -128,7 +123,7 @@ class FixedMapFunction(chainer.FunctionNode):
         self.fixed = FixedPoint.of(scale, beta - link.mean * scale, link.reach, self.grid.fraction)
         total = self.fixed(sums)
         for shortcut in inputs[3:]:
-            total = _add(total, shortcut, self.grid)
+            total[..., : shortcut.shape[-1]] += self.grid.integers(shortcut)
         return (self.grid.clamp(total),)
 
 

@@ -6,14 +6,25 @@ import math
 
 import numpy as np
 
-from ebnn import arch
+from ebnn import arch, ops
 from ebnn.geometry import MAX_BYTE, Shape
 from ebnn.train import estimators, functions, links, maps
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config
 from ebnn.train.functions import Variable
-from ebnn.train.links import BatchNorm, BinaryConv2D, BinaryDense, BinaryDepthwise2D, PReLU, RPReLU, Scores, Shift
+from ebnn.train.links import (
+    BatchNorm,
+    BinaryConv2D,
+    BinaryDense,
+    BinaryDepthwise2D,
+    Levels,
+    PReLU,
+    RPReLU,
+    Scores,
+    Shift,
+)
 from ebnn.train.maps import MapNorm
+from ebnn.train.weights import INT8
 
 Step = tuple[str, str, dict]  # what to do, the link's name, further arguments
 
@@ -49,47 +60,72 @@ class Net(chainer.Chain):
     def _add(self, layer: arch.Layer, index: int) -> None:
         before = self.architecture.layers[index - 1]
         self._number += isinstance(layer, arch.Conv | arch.Depthwise | arch.Dense)
-        if isinstance(layer, arch.Average):
-            grid = maps.Grid.of(self.config.maps) if getattr(before, "adds", False) else None
-            self.steps.append(("average", "", {"grid": grid}))
-        elif isinstance(layer, arch.Conv | arch.Depthwise):
+        if isinstance(layer, arch.Conv | arch.Depthwise):
             self._add_conv(layer, index)
         elif isinstance(layer, arch.Dense):
             self._add_dense(layer, index)
+        elif isinstance(layer, arch.Thermometer):
+            self.steps.append(("encode", "", {"levels": layer.levels}))
+        elif layer == arch.Average():
+            self._add_average(before, index)
         elif isinstance(before, arch.Pool):
             self.steps.append(_pool_step(layer))
 
     def _add_conv(self, layer: arch.Conv | arch.Depthwise, index: int) -> None:
         name, after = f"conv{self._number}", self.architecture.layers[index + 1]
-        pool = after if isinstance(after, arch.Pool) else None
-        link = self._convolution(layer, index)
+        is_last = self._makes_scores(index)
+        link = self._convolution(layer, index, self.config.gain and not is_last)
         setattr(self, name, link)
+        pool = after if isinstance(after, arch.Pool) else None
         first = pool is not None and (layer.adds or self.config.order == "pool-norm-sign")
-        fused = first and pool.window == pool.stride and pool.pad == (0, 0)
-        self.steps.append(("link", name, {"pool": pool.window} if fused else {}))
-        if first and not fused:
+        window = {}
+        if isinstance(after, arch.Average) and (after.window or is_last):
+            window = {"average": after.window or self.shapes[index + 1][:2]}
+        elif first and pool.window == pool.stride and pool.pad == (0, 0):
+            window = {"pool": pool.window}
+        self.steps.append(("link", name, window))
+        if first and not window:
             self.steps.append(_pool_step(pool))
         if layer.adds:
-            self._add_map(link, index + 1 + first)
-        if not (layer.adds and isinstance(after, arch.Average)):
-            self._add_features(link, layer.adds, None if first else pool)
+            self._add_map(link, index, math.prod(window.get("average", ())))
+        if not is_last and not (layer.adds and after == arch.Average()):
+            self._add_features(link, layer, None if first else pool)
 
-    def _add_map(self, linear: links.BinaryLink, made: int) -> None:
-        """Batch norm onto the map of integers, of the form ``shapes[made]``."""
-        fault = self.map_shape and maps.shortcut_fault(self.map_shape, self.shapes[made])
+    def _makes_scores(self, index: int) -> bool:
+        """Whether a convolution's sums over the whole map are the scores."""
+        return index == len(self.architecture.layers) - 2 and self.architecture.layers[-1] == arch.Average()
+
+    def _add_average(self, before: arch.Layer, index: int) -> None:
+        if self._makes_scores(index - 1):
+            self.steps.append(("flat", "", {}))
+            self._add_link("scores", Scores(self.architecture.classes))
+        else:
+            grid = maps.Grid.of(self.config.maps) if getattr(before, "adds", False) else None
+            self.steps.append(("average", "", {"grid": grid}))
+
+    def _add_map(self, linear: links.BinaryLink, index: int, added: int) -> None:
+        """Batch norm onto the map of integers, of sums of which so many are added up."""
+        pooled = isinstance(self.architecture.layers[index + 1], arch.Pool) or added > 1
+        made = (*self.shapes[index + 1 + pooled][:2], len(linear.W))
+        fault = self.map_shape and maps.shortcut_fault(self.map_shape, made)
         if fault:
-            raise self.architecture.error(made - 1, fault)
-        self.map_shape = self.shapes[made]
-        norm = MapNorm(len(linear.W), linear.taps * self._largest, self.config.maps, self.config.shortcut)
-        self._add_link(f"bn{self._number}", norm, "map")
+            raise self.architecture.error(index, fault)
+        self.map_shape = made
+        reach = linear.taps * self._largest * added * (ops.INT8_MOST if linear.binarizer is INT8 else 1)
+        self._add_link(
+            f"bn{self._number}", MapNorm(len(linear.W), reach, self.config.maps, self.config.shortcut), "map"
+        )
 
-    def _convolution(self, layer: arch.Conv | arch.Depthwise, index: int) -> links.BinaryLink:
+    def _convolution(self, layer: arch.Conv | arch.Depthwise, index: int, gain: bool) -> links.BinaryLink:
         config, channels = self.config, self.shapes[index][2]
-        border = 0 if index > 0 and config.features == "relu" else -1
-        windows, options = (layer.kernel, layer.stride, layer.pad), {"binarizer": config.weights, "gain": config.gain}
-        if isinstance(layer, arch.Conv):
-            return BinaryConv2D(channels, layer.filters, *windows, border, **options)
-        return BinaryDepthwise2D(channels, layer.times, *windows, border, **options)
+        border = -1 if self._largest > 1 and config.border == 0 else config.border
+        border = 0 if self._number > 1 and config.features == "relu" else border
+        windows = (layer.kernel, layer.stride, layer.pad)
+        if isinstance(layer, arch.Depthwise):
+            return BinaryDepthwise2D(channels, layer.times, *windows, border, binarizer=config.weights, gain=gain)
+        if layer.int8 and config.weights != "float":
+            return BinaryConv2D(channels, layer.filters, *windows, border, binarizer="int8")
+        return BinaryConv2D(channels, layer.filters, *windows, border, binarizer=config.weights, gain=gain)
 
     def _add_dense(self, layer: arch.Dense, index: int) -> None:
         name, last = f"dense{self._number}", index == len(self.architecture.layers) - 1
@@ -100,18 +136,20 @@ class Net(chainer.Chain):
         if last:
             self._add_link("scores", Scores(layer.units))
         else:
-            self._add_features(link)
+            self._add_features(link, layer)
 
-    def _add_features(self, linear: links.BinaryLink, adds: bool = False, pool: arch.Pool | None = None) -> None:
+    def _add_features(self, linear: links.BinaryLink, layer: arch.Layer, pool: arch.Pool | None = None) -> None:
         """What stands between a linear link and its features, and the pool that has not been there yet."""
         number, channels, pools = self._number, len(linear.W), [_pool_step(pool)] if pool else []
         if self.config.activation != "none":
             self._add_link(f"act{number}", self._activation(linear))
-        if not adds:
+        if not getattr(layer, "adds", False):
             self._add_link(f"bn{number}", BatchNorm(channels))
         if self.config.order == "norm-pool-sign":
             self.steps += pools
-        if self.config.learnable_shift:
+        if getattr(layer, "levels", 1) > 1:
+            self._add_link(f"levels{number}", Levels(channels, layer.levels))
+        elif self.config.learnable_shift:
             self._add_link(f"shift{number}", Shift(channels))
         self.steps.append(("feature", "", {}))
         if self.config.order == "norm-sign-pool":
@@ -120,16 +158,20 @@ class Net(chainer.Chain):
     @property
     def _largest(self) -> int:
         """The largest magnitude of what the layer that is being added reads."""
-        return MAX_BYTE if self._number == 1 else 1
+        is_coded = isinstance(self.architecture.layers[0], arch.Thermometer)
+        return MAX_BYTE if self._number == 1 and not is_coded else 1
 
     def _add_link(self, name: str, link: chainer.Link, what: str = "link") -> None:
         setattr(self, name, link)
         self.steps.append((what, name, {}))
 
     def _activation(self, linear: links.BinaryLink) -> chainer.Link:
+        free = self.config.negative_slopes
         if self.config.activation == "prelu":
-            return PReLU(len(linear.W))
-        return RPReLU(len(linear.W), math.sqrt(linear.taps) * (MAX_BYTE * DEVIATION if self._number == 1 else 1))
+            return PReLU(len(linear.W), free)
+        scale = linear.binarizer.most * DEVIATION if linear.binarizer is INT8 else 1
+        unit = math.sqrt(linear.taps) * (MAX_BYTE * DEVIATION if self._largest > 1 else 1) * scale
+        return RPReLU(len(linear.W), unit, free)
 
     def forward(self, x: np.ndarray) -> Variable:
         """Logits float32 (N, classes) of images uint8 (N, height, width, channels)."""
@@ -149,7 +191,16 @@ class Net(chainer.Chain):
         return chainer.functions.relu(h) if self.config.features == "relu" else functions.sign(h, self.estimator)
 
 
-FUNCTIONS = {"pool": functions.max_pool, "average": maps.average}
+def _flat(h: Variable) -> Variable:
+    return chainer.functions.reshape(h, (len(h), -1))
+
+
+FUNCTIONS = {
+    "pool": functions.max_pool,
+    "average": maps.average,
+    "encode": functions.thermometer,
+    "flat": _flat,
+}
 
 
 def _pool_step(pool: arch.Pool) -> Step:

@@ -19,7 +19,7 @@ from ebnn.train.compat import chainer
 from ebnn.train.evaluate import estimate_statistics
 from ebnn.train.links import BinaryLink
 from ebnn.train.model import binary_links
-from ebnn.train.weights import Clip, Floats, Standard
+from ebnn.train.weights import INT8, Clip, Floats, Standard
 
 IMAGES = 20_000  # of a polishing epoch, drawn anew for each
 TRIALS = 50  # sets of flips that are tried in one
@@ -77,7 +77,7 @@ def epoch(chain: chainer.Chain, images: np.ndarray, classes: np.ndarray) -> tupl
     Raises:
         ConfigError: a link whose weights are not the signs of its latent ones.
     """
-    layers = [_Layer(link) for link in binary_links(chain)]
+    layers = [_Layer(link) for link in binary_links(chain) if link.binarizer is not INT8]
     best, right = _measure(chain, images, classes)
     _gradients(chain, images, classes, layers)
     for trial in range(TRIALS):

@@ -18,6 +18,10 @@ KINDS = {
     functions.BinaryDepthwise2DFunction: "depthwise",
     functions.BinaryDenseFunction: "dense",
     functions.MaxPoolFunction: "pool",
+    functions.SumPoolFunction: "sum",
+    functions.ThermometerFunction: "encode",
+    functions.FreePReLUFunction: "bend",
+    functions.LevelsFunction: "levels",
     functions.GainFunction: "monotone",
     functions.PReLUFunction: "monotone",
     functions.ShiftFunction: "monotone",
@@ -40,7 +44,7 @@ class Call:
     ``where`` names it for a person: the link's path and class, or the function's name and the link before it.
     ``reads`` are the keys of the calls that made its data, IMAGES for the images themselves; ``places`` says which of
     its inputs these are.
-    A monotone one never falls or never rises with what it reads, channel by channel.
+    A monotone one never falls or never rises with what it reads, channel by channel; one that bends turns round once.
     """
 
     kind: str

@@ -23,6 +23,8 @@ class Clip:
     Source: Courbariaux et al., "BinaryConnect" (2015).
     """
 
+    most = 1  # the largest magnitude in B, all of integers; 0: they are floats
+
     def values(self, latent: Array) -> Array:
         """B."""
         return binarize(latent)
@@ -67,11 +69,32 @@ class Magnitude(Clip):
 class Floats(Clip):
     """B = W: no binarization, for a float twin or a teacher; such a layer cannot be exported."""
 
+    most = 0
+
     def values(self, latent: Array) -> Array:
         return latent
 
 
+class Int8(Clip):
+    """B = round(127 W), within -127 and 127: weights of a byte, for a layer that is not binarized.
+
+    The gradient is 127 g: that of 127 W, through round unchanged (straight-through). 127 is 2^(8-1) - 1.
+    Source: Zhou et al., "DoReFa-Net" (2016), which keeps the first layer at more bits; the rounding is that of Jacob et
+    al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (2018).
+    """
+
+    most = 127
+
+    def values(self, latent: Array) -> Array:
+        xp, most = arrays.module(latent), np.float32(self.most)
+        return xp.rint(latent * most).clip(-most, most)
+
+    def gradient(self, latent: Array, g: Array) -> Array:
+        return g * np.float32(self.most)
+
+
 BINARIZERS = {"clip": Clip(), "standard": Standard(), "magnitude": Magnitude(), "float": Floats()}
+INT8 = Int8()  # of single layers, so it is no choice for a whole network
 
 
 def _centred(latent: Array) -> Array:
@@ -81,7 +104,9 @@ def _centred(latent: Array) -> Array:
 
 
 def find(name: str) -> Clip:
-    """The binarizer of that name; raises ConfigError with the names there are."""
+    """The binarizer of that name, or ``int8``; raises ConfigError with the names there are."""
+    if name == "int8":
+        return INT8
     if name not in BINARIZERS:
         raise ConfigError(f"weights {name!r}: there are {', '.join(BINARIZERS)}")
     return BINARIZERS[name]
@@ -104,9 +129,9 @@ class WeightFunction(chainer.FunctionNode):
 
 
 def used(latent: Variable, binarizer: Clip) -> Variable:
-    """B; in the first of two stages W itself, the binarizer notwithstanding.
+    """B; in the first of two stages W itself where weights will be -1 and +1.
 
     Source of the stages: Martinez et al., "Training Binary Neural Networks with Real-to-Binary Convolutions" (2020).
     """
-    chosen = BINARIZERS["float"] if stage.has_float_weights() else binarizer
+    chosen = BINARIZERS["float"] if stage.has_float_weights() and binarizer.most == 1 else binarizer
     return WeightFunction(chosen).apply((latent,))[0]
