@@ -142,7 +142,8 @@ static inline int ebnn_is_or(const ebnn_node_t *node) {
         && !ebnn_has(node, EBNN_FLAG_SUM);
 }
 
-// Whether each of its sums becomes a hit as it is made: a convolution with one threshold a filter, and no sums of a pool.
+// Whether each of its sums becomes a hit as it is made: a convolution with one threshold a filter, and no sums of a
+// pool.
 static inline int ebnn_makes_hits(const ebnn_node_t *node) {
     return node->op == EBNN_OP_CONV && node->output.dtype == EBNN_DTYPE_BITS && node->levels == 1
         && !ebnn_has(node, EBNN_FLAG_SUM);
@@ -200,9 +201,9 @@ static inline void ebnn_build_entries(uint32_t *to, const ebnn_steps_t *a, const
 }
 #endif
 
-// A kernel: make the sums of all filters at `count` positions from the cursor on, then give the hits of filters `filter`
-// and up, at most 32, as one word a position. And what scratch it needs, in bytes without the row of the map; UINT32_MAX
-// where it is not made for the node.
+// A kernel: make the sums of all filters at `count` positions from the cursor on, then give the hits of filters
+// `filter` and up, at most 32, as one word a position. And what scratch it needs, in bytes without the row of the map;
+// UINT32_MAX where it is not made for the node.
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
 void ebnn_bytes_sum(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
 const uint32_t *ebnn_bytes_hits(const ebnn_run_t *run, uint32_t filter);
@@ -239,8 +240,8 @@ void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *pa
 // Where the border does not count: how many taps do, and behind the patch in the scratch their mask, unless all do.
 void ebnn_gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin);
 
-// Raw sums of a block of filters over a patch. The result is `taps`, and a sum is taps + ebnn_scale(taps) * raw: what is
-// counted of bits are the taps that do not agree; of all else `taps` is 0.
+// Raw sums of a block of filters over a patch. The result is `taps`, and a sum is taps + ebnn_scale(taps) * raw: what
+// is counted of bits are the taps that do not agree; of all else `taps` is 0.
 int32_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, int32_t *sums, uint32_t count);
 
 static inline int32_t ebnn_scale(int32_t taps) {

@@ -245,8 +245,8 @@ static uint32_t magnitude(int32_t number) {
     return number < 0 ? 0 - (uint32_t)number : (uint32_t)number;
 }
 
-// Whether gains, offsets and the second input, of at most `more`, leave 31 bits of sums of at most `bound`. Byte by byte:
-// a model need not be aligned until it runs.
+// Whether gains, offsets and the second input, of at most `more`, leave 31 bits of sums of at most `bound`. Byte by
+// byte: a model need not be aligned until it runs.
 static int integers_fit(const ebnn_node_t *node, const uint8_t *bytes, uint32_t bound, uint32_t more) {
     const uint8_t *numbers = bytes + node->numbers, *gains = bytes + node->gains;
     for (uint32_t f = 0; f < node->filters; f++) {

@@ -63,6 +63,10 @@ static packer_t pack_rows(const ebnn_run_t *run, packer_t packer, uint32_t start
     return packer;
 }
 
+EBNN_NOINLINE static void pack_border(const ebnn_run_t *run, packer_t *packer, uint32_t taps) {
+    pack_pixels(run, packer, taps, run->node->flags & EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0);
+}
+
 static void flush(const packer_t *packer) {
     if (packer->count != 0) {
         *packer->to = ebnn_swap(packer->bits);
@@ -78,13 +82,12 @@ static void gather_bits(const ebnn_run_t *run, const ebnn_origin_t *origin, uint
     if (count == kernel * stride && origin->y >= 0 && (uint32_t)origin->y + rows <= run->in->height) {
         packer = pack_rows(run, packer, start, count, rows);
     } else {
-        const uint32_t border = run->node->flags & EBNN_FLAG_BORDER_PLUS ? run->in->channels : 0;
         for (uint32_t ky = 0; ky < rows; ky++, start += run->pitch) {
             int is_border = (uint32_t)origin->y + ky >= run->in->height;
-            pack_pixels(run, &packer, is_border ? kernel : taps.first, border);
+            pack_border(run, &packer, is_border ? kernel : taps.first);
             if (!is_border) {
                 packer = pack_rows(run, packer, start, count, 1);
-                pack_pixels(run, &packer, kernel - taps.last, border);
+                pack_border(run, &packer, kernel - taps.last);
             }
         }
     }
@@ -288,7 +291,8 @@ static void count_masked(const ebnn_run_t *run, const uint32_t *x, const uint32_
     }
 }
 
-// --- sums of whole elements, and weights of 8 bits --------------------------------------------------------------------
+// --- sums of whole elements, and weights of 8 bits
+// --------------------------------------------------------------------
 
 // Sums of w * x over elements of a type, whose weights are bits.
 #define DEFINE_SUMS(name, type) \

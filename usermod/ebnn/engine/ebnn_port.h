@@ -10,8 +10,8 @@
 #endif
 #endif
 
-// A build may leave the fast kernels out, and runs every model with the plain one then. Where counting is an instruction,
-// lanes have nothing to gain.
+// A build may leave the fast kernels out, and runs every model with the plain one then. Where counting is an
+// instruction, lanes have nothing to gain.
 #if !defined(EBNN_WITHOUT_LANES) && !defined(EBNN_HAS_POPCOUNT)
 #define EBNN_WITH_LANES
 #endif

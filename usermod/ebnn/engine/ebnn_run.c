@@ -145,8 +145,8 @@ EBNN_NOINLINE static const uint32_t *tile_hits(ebnn_run_t *run, uint32_t filter)
     }
 }
 
-// Hits of a convolution, or a pool by OR, up to a row: each position of the map once, whatever windows overlap; of the map before the pool
-// there is one row. Polls once a row, and more often where a row is long.
+// Hits of a convolution, or a pool by OR, up to a row: each position of the map once, whatever windows overlap; of the
+// map before the pool there is one row. Polls once a row, and more often where a row is long.
 static int run_rows(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
     const ebnn_node_t *node = run->node;
     uint32_t tile = tile_size(node);

@@ -1,5 +1,5 @@
-// Every node but those that make hits: position by position of the output and block by block of filters, the sums of the
-// pool's window, then the ending. Docs/SPEC.md, section 2.
+// Every node but those that make hits: position by position of the output and block by block of filters, the sums of
+// the pool's window, then the ending. Docs/SPEC.md, section 2.
 
 #include "ebnn_core.h"
 
@@ -168,7 +168,8 @@ static int32_t sum_window(block_t *block, int32_t *totals) {
     return 0;
 }
 
-// --- endings -----------------------------------------------------------------------------------------------------------
+// --- endings
+// -----------------------------------------------------------------------------------------------------------
 
 // Up to 32 bits, XORed into a map from any place on.
 static void toggle_bits(uint8_t *map, uint32_t place, uint32_t bits) {
@@ -247,7 +248,8 @@ EBNN_NOINLINE static void end_integers(const block_t *block, int32_t taps, int32
     }
 }
 
-// --- rows --------------------------------------------------------------------------------------------------------------
+// --- rows
+// --------------------------------------------------------------------------------------------------------------
 
 // All filters at a position.
 static void run_position(block_t *block, uint32_t most) {

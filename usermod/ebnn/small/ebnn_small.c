@@ -1,8 +1,8 @@
 // The engine for the least memory: of ebnn.h what opens and runs a model, for chains of convolutions without padding,
-// whose pools do not overlap, and dense layers on bits; weights of a bit, one threshold a filter, scores of 32 bits; sides
-// of at most 255, at most 1024 channels. What it lacks it refuses (operators as EBNN_E_OP, sizes as EBNN_E_HEADER and
-// EBNN_E_SHAPE); what both open gives the same scores as in the whole engine, bit by bit. Of the header it checks what it
-// reads.
+// whose pools do not overlap, and dense layers on bits; weights of a bit, one threshold a filter, scores of 32 bits;
+// sides of at most 255, at most 1024 channels. What it lacks it refuses (operators as EBNN_E_OP, sizes as EBNN_E_HEADER
+// and EBNN_E_SHAPE); what both open gives the same scores as in the whole engine, bit by bit. Of the header it checks
+// what it reads.
 
 #include "../engine/ebnn_core.h"
 
