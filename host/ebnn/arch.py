@@ -9,6 +9,7 @@ Tokens are joined by ``-``; sizes are one number or HEIGHTxWIDTH.
 | ``d3s2p1``, ``2d3`` | convolution of each channel on its own, one filter or 2 for each; then batch norm and sign |
 | ``16c3p1+``, ``d3p1+`` | the same, added to a map of integers, of which sign makes the bits; the first one begins it |
 | ``32i5p2`` | a convolution whose weights are integers from -127 to 127, a byte each: for the first layer |
+| ``16c3p1m2`` | two convolutions of the same bits, each with batch norm of its own, added up: 16 channels |
 | ``16c3p1l3`` | three bits of each filter, each with a threshold of its own: 48 channels |
 | ``p2`` | max pooling 2x2 with stride 2; ``p3s2``, ``p3s1p1``: window, stride, padding |
 | ``64`` | fully connected layer of 64 units; then batch norm and sign |
@@ -31,7 +32,7 @@ from ebnn.geometry import MAX_BYTE, Pair, Shape, map_size
 
 _SIZE = r"\d+(?:x\d+)?"
 _TOKEN = re.compile(
-    rf"(?P<count>\d*)(?:(?P<kind>[cdipa])(?P<size>{_SIZE}))?(?:s(?P<stride>{_SIZE}))?(?:p(?P<pad>{_SIZE}))?(?:l(?P<levels>\d+))?(?P<adds>\+)?"
+    rf"(?P<count>\d*)(?:(?P<kind>[cdipa])(?P<size>{_SIZE}))?(?:s(?P<stride>{_SIZE}))?(?:p(?P<pad>{_SIZE}))?(?:m(?P<bases>\d+))?(?:l(?P<levels>\d+))?(?P<adds>\+)?"
 )
 
 
@@ -40,7 +41,7 @@ class Conv:
     """A binary convolution, then batch norm and sign.
 
     ``adds``: batch norm is added to the map of integers of the last layer that did, and sign reads that. ``levels`` is
-    how many bits a filter makes, ``int8`` whether its weights are integers of a byte.
+    how many bits a filter makes, ``bases`` how many convolutions are added up, ``int8`` whether weights take a byte.
     """
 
     filters: int
@@ -49,6 +50,7 @@ class Conv:
     pad: Pair = (0, 0)
     adds: bool = False
     levels: int = 1
+    bases: int = 1
     int8: bool = False
 
 
@@ -56,7 +58,7 @@ class Conv:
 class Depthwise:
     """A binary convolution of each channel on its own, then batch norm and sign.
 
-    ``times`` is how many filters a channel has, ``adds`` and ``levels`` as in ``Conv``.
+    ``times`` is how many filters a channel has, ``adds``, ``levels`` and ``bases`` as in ``Conv``.
     """
 
     times: int
@@ -65,6 +67,7 @@ class Depthwise:
     pad: Pair = (0, 0)
     adds: bool = False
     levels: int = 1
+    bases: int = 1
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,10 @@ class Architecture:
         return "-".join(self.tokens)
 
     @property
-    def adds(self) -> bool:
-        """Whether any layer adds to a map of integers."""
-        return any(getattr(layer, "adds", False) for layer in self.layers)
+    def has_maps(self) -> bool:
+        """Whether any layer adds something up in a map of integers."""
+        convs = [layer for layer in self.layers if isinstance(layer, Conv | Depthwise)]
+        return any(layer.adds or layer.bases > 1 for layer in convs)
 
     @property
     def classes(self) -> int:
@@ -187,12 +191,14 @@ class _Sizes:
     stride: Pair
     pad: Pair
     levels: int
+    bases: int
 
     @classmethod
     def of(cls, match: re.Match) -> _Sizes:
         window = _pair(match["size"], (1, 1))
         stride = _pair(match["stride"], window if match["kind"] in ("p", "a") else (1, 1))
-        return cls(int(match["count"] or 1), window, stride, _pair(match["pad"], (0, 0)), int(match["levels"] or 1))
+        count, levels, bases = (int(match[name] or 1) for name in ("count", "levels", "bases"))
+        return cls(count, window, stride, _pair(match["pad"], (0, 0)), levels, bases)
 
 
 def _size_fault(match: re.Match, sizes: _Sizes) -> str | None:
@@ -201,11 +207,11 @@ def _size_fault(match: re.Match, sizes: _Sizes) -> str | None:
         return "a fully connected layer has neither stride nor padding"
     if match["adds"] and kind not in ("c", "d", "i"):
         return "only a convolution can be added to a map"
-    if match["levels"] and kind not in ("c", "d", "i"):
-        return "only a convolution has levels"
+    if (match["levels"] or match["bases"]) and kind not in ("c", "d", "i"):
+        return "only a convolution has levels or bases"
     if kind == "a" and (match["stride"] or match["pad"]):
         return "an average pool has neither stride nor padding of its own"
-    if min(sizes.count, *sizes.window, *sizes.stride, sizes.levels) < 1 or sizes.levels > MAX_BYTE:
+    if min(sizes.count, *sizes.window, *sizes.stride, sizes.levels, sizes.bases) < 1 or sizes.levels > MAX_BYTE:
         return "sizes must be 1 or more" + (f", levels at most {MAX_BYTE}" if sizes.levels > MAX_BYTE else "")
     if sizes.pad[0] >= sizes.window[0] or sizes.pad[1] >= sizes.window[1]:
         return "padding must be below the window's size"
@@ -219,8 +225,8 @@ def _of(match: re.Match, sizes: _Sizes) -> Layer:
     if kind == "a":
         return Average(sizes.window)
     if kind == "d":
-        return Depthwise(sizes.count, *windows, adds, sizes.levels)
-    return Conv(sizes.count, *windows, adds, sizes.levels, kind == "i") if kind else Dense(sizes.count)
+        return Depthwise(sizes.count, *windows, adds, sizes.levels, sizes.bases)
+    return Conv(sizes.count, *windows, adds, sizes.levels, sizes.bases, kind == "i") if kind else Dense(sizes.count)
 
 
 def _thermometer(tokens: tuple[str, ...], index: int) -> Thermometer:
@@ -232,7 +238,8 @@ def _thermometer(tokens: tuple[str, ...], index: int) -> Thermometer:
 
 def _check_order(tokens: tuple[str, ...], layers: tuple[Layer, ...]) -> None:
     last, before = layers[-1], layers[-2] if len(layers) > 1 else None
-    sums = last == Average() and isinstance(before, Conv) and not before.adds and before.levels == 1
+    plain = isinstance(before, Conv) and (before.adds, before.levels, before.bases) == (False, 1, 1)
+    sums = last == Average() and plain
     if not (isinstance(last, Dense) or sums):
         raise _error(tokens, len(tokens) - 1, "the last token must be the number of classes, for example 10")
     if (last.units if isinstance(last, Dense) else before.filters) < 2:

@@ -33,7 +33,7 @@ def test_layers_that_add_and_averages() -> None:
     assert parsed.layers[0] == arch.Conv(16, (3, 3), (2, 2), (1, 1), adds=True)
     assert parsed.layers[1:3] == (arch.Depthwise(1, (3, 3), (1, 1), (1, 1), adds=True), arch.Average())
     assert parsed.shapes((9, 9, 1)) == [(5, 5, 16), (5, 5, 16), (1, 1, 16), (1, 1, 10)]
-    assert parsed.adds and not arch.parse("16c3-10").adds
+    assert parsed.has_maps and not arch.parse("16c3-10").has_maps
 
 
 def test_tokens_of_other_numbers() -> None:
@@ -53,6 +53,13 @@ def test_tokens_of_other_numbers() -> None:
 def test_sums_of_a_convolution_can_be_the_scores() -> None:
     parsed = arch.parse("16c3-7c1-a")
     assert parsed.classes == 7 and parsed.shapes((5, 5, 1))[-1] == (1, 1, 7)
+
+
+def test_bases() -> None:
+    parsed = arch.parse("16c3p1m3l2+-d3m2-10")
+    assert parsed.layers[0] == arch.Conv(16, (3, 3), (1, 1), (1, 1), adds=True, levels=2, bases=3)
+    assert parsed.layers[1] == arch.Depthwise(1, (3, 3), bases=2)
+    assert parsed.shapes((5, 5, 1))[:2] == [(5, 5, 32), (3, 3, 32)] and arch.parse("4c3m2-10").has_maps
 
 
 def test_text_comes_back() -> None:
@@ -77,9 +84,12 @@ def test_shapes() -> None:
         ("16c3-2a2-10", "token 2 ('2a2'): expected"),
         ("16c3-p2-a2-10", "token 3 ('a2'): an average pool stands right after a convolution"),
         ("16c3-a2s1-10", "token 2 ('a2s1'): an average pool has neither stride nor padding"),
-        ("16c3-p2l2-10", "token 2 ('p2l2'): only a convolution has levels"),
+        ("16c3-p2l2-10", "token 2 ('p2l2'): only a convolution has levels or bases"),
         ("16c3l0-10", "token 1 ('16c3l0'): sizes must be 1 or more"),
         ("16c3l256-10", "token 1 ('16c3l256'): sizes must be 1 or more, levels at most 255"),
+        ("16c3-64m2-10", "token 2 ('64m2'): only a convolution has levels or bases"),
+        ("16c3m0-10", "token 1 ('16c3m0'): sizes must be 1 or more"),
+        ("16c3m2-a", "token 2 ('a'): the last token must be the number of classes"),
         ("16c3-t3-10", "token 2 ('t3'): a thermometer is the first layer"),
         ("t0-16c3-10", "token 1 ('t0'): a thermometer is the first layer, and has 1 to 255 levels"),
         ("t3-p2-10", "token 2 ('p2'): a pool needs a convolution before it"),

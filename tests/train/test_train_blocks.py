@@ -569,3 +569,26 @@ def test_faults_of_fields_are_named(changes: dict, said: str) -> None:
 )
 def test_networks_of_other_numbers_learn(digits: data.Dataset, config: Config) -> None:
     assert_learns(digits, config)
+
+
+# --- several bases ---
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("6c3p1m3-p2-8c3m2-10", {"learnable_shift": True, "order": "norm-sign-pool"}),
+        ("6i3m2-a2-8c3p1m2l2-10", {"maps": "i8"}),
+        ("6c3p1m2+-8c3p1m2+-d3s2p1m2+-a-10", {}),
+    ],
+)
+def test_chains_with_bases_are_exact(text: str, more: dict) -> None:
+    bases = sum(int(token[token.index("m") + 1]) for token in text.split("-") if "m" in token)
+    for network in assert_every_chain_exact(Config(arch=text, **more), (10, 11, 2)):
+        assert sum(node.op in ("conv", "depthwise") for node in network.nodes) == bases
+        assert network.nodes[1].inputs == (0, 1)
+
+
+def test_bases_cannot_pool_windows_that_overlap() -> None:
+    with pytest.raises(ebnn.EbnnError, match=r"token 2 \('p3s2'\): windows overlap"):
+        build("8c3m2-p3s2-10", (12, 12, 1))

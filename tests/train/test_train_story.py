@@ -33,6 +33,7 @@ CHAINS = (
     {"arch": "6c3p1+-8c3s2p1+-d3p1+-8c3-12c3p1+-a-10", "learnable_shift": True},
     {"arch": "6c3p1-p2-8c3p1+-8c3p1+-12-10", "maps": "i8"},
     {"arch": "6i3p1-a2-8c3p1l2-10c1-a", "border": 0},
+    {"arch": "6c3p1m2-p2-8c3m2l2-10"},
     {"arch": "t3-8c3-p2-8c3-10", "activation": "rprelu", "negative_slopes": True},
 )
 

@@ -183,8 +183,8 @@ def _pairs(config: Config) -> Rules:
     if 0 < config.two_stage < 1:
         both = 0 < config.first_binary_epoch < config.epochs
         rules["two_stage"] = (both and not no_latents, f"0 with {'optimizer bop' if no_latents else 'so few epochs'}")
-    if config.arch and arch.parse(config.arch).adds:
-        alone = "where layers add to a map (+): only batch norm can stand between sums and the map"
+    if config.arch and arch.parse(config.arch).has_maps:
+        alone = "where layers add to a map (+, m): only batch norm can stand between sums and the map"
         rules["activation"] = (config.activation == "none", f"none {alone}")
         rules["gain"] = (not config.gain, f"false {alone}")
     if config.negative_slopes:

@@ -192,6 +192,31 @@ class MapNorm(BatchNorm):
         return AverageFunction((window, window, pad), self.grid, times).apply((r,))[0]
 
 
+class Bases(chainer.Chain):
+    """r + BN_1(conv_1(x)) + ... + BN_M(conv_M(x)) on a map of integers: M convolutions read the same.
+
+    On the device each is a node that adds to the one before.
+    Source: Lin, Zhao and Pan, "Towards Accurate Binary Convolutional Neural Network" (ABC-Net, 2017), whose weight
+    bases approximate a float filter, with factors that are fitted; here each basis has latent weights of its own, and
+    the factor is batch norm's gamma.
+
+    Args:
+        convs: convolutions of the same form.
+        norms: a ``MapNorm`` for each.
+    """
+
+    def __init__(self, convs: list[chainer.Link], norms: list[MapNorm]) -> None:
+        super().__init__()
+        with self.init_scope():
+            self.convs, self.norms = chainer.ChainList(*convs), chainer.ChainList(*norms)
+
+    def forward(self, x: Variable, r: Variable | None = None, **window: Pair) -> Variable:
+        """The next map of x and the one before; ``window`` is the ``pool`` or ``average`` of every convolution."""
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            r = norm(conv(x, **window), r)
+        return r
+
+
 def shortcut_window(before: Pair, after: Pair) -> tuple[Pair, Sides] | None:
     """Window, which is the stride too, and padding that make maps of size ``after`` of those of ``before``, or None.
 

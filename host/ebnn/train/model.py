@@ -23,7 +23,7 @@ from ebnn.train.links import (
     Scores,
     Shift,
 )
-from ebnn.train.maps import MapNorm
+from ebnn.train.maps import Bases, MapNorm
 from ebnn.train.weights import INT8
 
 Step = tuple[str, str, dict]  # what to do, the link's name, further arguments
@@ -72,24 +72,36 @@ class Net(chainer.Chain):
             self.steps.append(_pool_step(layer))
 
     def _add_conv(self, layer: arch.Conv | arch.Depthwise, index: int) -> None:
-        name, after = f"conv{self._number}", self.architecture.layers[index + 1]
-        is_last = self._makes_scores(index)
-        link = self._convolution(layer, index, self.config.gain and not is_last)
-        setattr(self, name, link)
+        after, is_last = self.architecture.layers[index + 1], self._makes_scores(index)
         pool = after if isinstance(after, arch.Pool) else None
-        first = pool is not None and (layer.adds or self.config.order == "pool-norm-sign")
-        window = {}
-        if isinstance(after, arch.Average) and (after.window or is_last):
-            window = {"average": after.window or self.shapes[index + 1][:2]}
-        elif first and pool.window == pool.stride and pool.pad == (0, 0):
-            window = {"pool": pool.window}
-        self.steps.append(("link", name, window))
-        if first and not window:
-            self.steps.append(_pool_step(pool))
-        if layer.adds:
-            self._add_map(link, index, math.prod(window.get("average", ())))
+        sums_up = layer.adds or layer.bases > 1
+        first = pool is not None and (sums_up or self.config.order == "pool-norm-sign")
+        window = self._window(index) if first or not pool else {}
+        convs = [self._convolution(layer, index, self.config.gain and not is_last) for _ in range(layer.bases)]
+        if layer.bases > 1:
+            if first and not window:
+                raise self.architecture.error(index + 1, "windows overlap, which a layer of several bases cannot pool")
+            what = "map" if layer.adds else "link"
+            self._add_link(f"bases{self._number}", self._bases(convs, layer, index), what, **window)
+        else:
+            self._add_link(f"conv{self._number}", convs[0], **window)
+            if first and not window:
+                self.steps.append(_pool_step(pool))
+            if layer.adds:
+                self._add_link(f"bn{self._number}", self._map_norm(convs[0], layer, index), "map")
         if not is_last and not (layer.adds and after == arch.Average()):
-            self._add_features(link, layer, None if first else pool)
+            self._add_features(convs[0], layer, None if first else pool)
+
+    def _window(self, index: int) -> dict:
+        """What a convolution does of the pool behind it: whole windows, and averages."""
+        after = self.architecture.layers[index + 1]
+        if isinstance(after, arch.Average) and (after.window or self._makes_scores(index)):
+            return {"average": after.window or self.shapes[index + 1][:2]}
+        is_whole = isinstance(after, arch.Pool) and after.window == after.stride and after.pad == (0, 0)
+        return {"pool": after.window} if is_whole else {}
+
+    def _bases(self, convs: list[links.BinaryLink], layer: arch.Conv | arch.Depthwise, index: int) -> Bases:
+        return Bases(convs, [self._map_norm(conv, layer, index) for conv in convs])
 
     def _makes_scores(self, index: int) -> bool:
         """Whether a convolution's sums over the whole map are the scores."""
@@ -103,18 +115,18 @@ class Net(chainer.Chain):
             grid = maps.Grid.of(self.config.maps) if getattr(before, "adds", False) else None
             self.steps.append(("average", "", {"grid": grid}))
 
-    def _add_map(self, linear: links.BinaryLink, index: int, added: int) -> None:
-        """Batch norm onto the map of integers, of sums of which so many are added up."""
-        pooled = isinstance(self.architecture.layers[index + 1], arch.Pool) or added > 1
-        made = (*self.shapes[index + 1 + pooled][:2], len(linear.W))
-        fault = self.map_shape and maps.shortcut_fault(self.map_shape, made)
+    def _map_norm(self, linear: links.BinaryLink, layer: arch.Conv | arch.Depthwise, index: int) -> MapNorm:
+        """Batch norm onto a map of integers."""
+        after, channels = self.architecture.layers[index + 1], len(linear.W)
+        pools = isinstance(after, arch.Pool) or (isinstance(after, arch.Average) and after.window)
+        made = (*self.shapes[index + 1 + bool(pools)][:2], channels)
+        fault = layer.adds and self.map_shape and maps.shortcut_fault(self.map_shape, made)
         if fault:
             raise self.architecture.error(index, fault)
-        self.map_shape = made
+        self.map_shape = made if layer.adds else self.map_shape
+        added = math.prod(self._window(index).get("average", ()))
         reach = linear.taps * self._largest * added * (ops.INT8_MOST if linear.binarizer is INT8 else 1)
-        self._add_link(
-            f"bn{self._number}", MapNorm(len(linear.W), reach, self.config.maps, self.config.shortcut), "map"
-        )
+        return MapNorm(channels, reach, self.config.maps, self.config.shortcut)
 
     def _convolution(self, layer: arch.Conv | arch.Depthwise, index: int, gain: bool) -> links.BinaryLink:
         config, channels = self.config, self.shapes[index][2]
@@ -131,8 +143,7 @@ class Net(chainer.Chain):
         name, last = f"dense{self._number}", index == len(self.architecture.layers) - 1
         size, gain = math.prod(self.shapes[index]), self.config.gain and not last
         link = BinaryDense(size, layer.units, binarizer=self.config.weights, gain=gain)
-        setattr(self, name, link)
-        self.steps.append(("link", name, {}))
+        self._add_link(name, link)
         if last:
             self._add_link("scores", Scores(layer.units))
         else:
@@ -143,7 +154,7 @@ class Net(chainer.Chain):
         number, channels, pools = self._number, len(linear.W), [_pool_step(pool)] if pool else []
         if self.config.activation != "none":
             self._add_link(f"act{number}", self._activation(linear))
-        if not getattr(layer, "adds", False):
+        if isinstance(layer, arch.Dense) or not (layer.adds or layer.bases > 1):
             self._add_link(f"bn{number}", BatchNorm(channels))
         if self.config.order == "norm-pool-sign":
             self.steps += pools
@@ -161,9 +172,9 @@ class Net(chainer.Chain):
         is_coded = isinstance(self.architecture.layers[0], arch.Thermometer)
         return MAX_BYTE if self._number == 1 and not is_coded else 1
 
-    def _add_link(self, name: str, link: chainer.Link, what: str = "link") -> None:
+    def _add_link(self, name: str, link: chainer.Link, what: str = "link", **arguments) -> None:
         setattr(self, name, link)
-        self.steps.append((what, name, {}))
+        self.steps.append((what, name, arguments))
 
     def _activation(self, linear: links.BinaryLink) -> chainer.Link:
         free = self.config.negative_slopes
@@ -178,7 +189,7 @@ class Net(chainer.Chain):
         h, r = x, None  # r: the map of integers
         for what, name, arguments in self.steps:
             if what == "map":
-                h = r = getattr(self, name)(h, r)
+                h = r = getattr(self, name)(h, r, **arguments)
             elif what == "link":
                 h = getattr(self, name)(h, **arguments)
             elif what == "feature":
