@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from ebnn.build.functions import FORMULAS, Add, Multiply, Normalize, Slope, appl
 from ebnn.build.switches import Grid, find
 from ebnn.build.tensors import common_unit
 from ebnn.build.windows import rounded_up, sides
+from ebnn.bundle import build_model
+from ebnn.cengine import CEngine
 from ebnn.errors import ConfigError, ExportError, NetworkError
 from ebnn.examples import larq_like, torch_like
+from ebnn.files import repo_root
 from ebnn.network import Network
 from ebnn.sim import Simulator
 
@@ -80,6 +84,29 @@ def test_a_network_as_pytorch_has_them_is_exact() -> None:
     )
     assert net.notes == ()
     assert {node.exclusive for node in network.nodes} == {False, True}
+
+
+def test_the_engine_gives_the_simulators_scores() -> None:
+    for network in (larq_like.build(larq_like.arrays(2))[1], torch_like.build(torch_like.arrays(1))[1]):
+        images = random(6).integers(0, 256, (8, *network.input.shape), dtype=np.uint8)
+        assert (CEngine(build_model(network)).run(images) == Simulator(network).run(images)).all()
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    page = (repo_root() / "docs" / "import.md").read_text(encoding="utf-8")
+    code = page.split("<!-- builder -->\n```python\n")[1].split("```\n<!-- /builder -->")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/import.md", "exec"), {})
+    assert "() the same order of scores for all" in capsys.readouterr().out
+    assert (tmp_path / "build" / "net" / "model.ebnn").is_file()
+
+
+@pytest.mark.parametrize("example", [larq_like, torch_like], ids=lambda example: example.__name__)
+def test_the_examples_say_that_nothing_differs(example, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    example.main(str(tmp_path / "net"))
+    said = capsys.readouterr().out
+    assert "0 classes differ" in said and "next: ebnn info" in said
+    assert (tmp_path / "net" / "model.ebnn").is_file()
 
 
 # --- switches ---

@@ -14,8 +14,10 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from ebnn import read_model
+from ebnn.bundle import build_model
 from ebnn.cli import main
 from ebnn.errors import DataError, EbnnError, ExportError
+from ebnn.examples import onnx_file, torch_like
 from ebnn.importers import Imported, Input, read_onnx
 from ebnn.importers.graph import as_images
 from ebnn.sim import ELEMENTS, Simulator
@@ -242,6 +244,37 @@ def test_signals_and_vectors() -> None:
     given = images(found, (40,))
     (scores,) = ReferenceEvaluator(model).run(None, {"input": 2 * given.astype(np.float32) - 1})
     assert (Simulator(found.network).run(as_images(given)) * 1.0).argmax(axis=1).tolist() == scores.argmax(1).tolist()
+
+
+def test_a_file_of_the_example_is_the_network_of_its_arrays() -> None:
+    arrays = torch_like.arrays(1)
+    found = read_onnx(onnx_file.model(arrays), Input("u8", 1 / 255), formula="affine")
+    assert build_model(found.network) == build_model(torch_like.build(arrays)[1])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_chains(seed: int) -> None:
+    g = Graph(seed, (2, 20, 22))
+    draw, x, channels = g.random, "input", 2
+    for _ in range(2):
+        filters = int(draw.integers(3, 40))
+        pads = [int(pad) for pad in draw.integers(0, 2, 4)]
+        x = g.op("Conv", x, g.signs(filters, channels, 3, 3), pads=pads, strides=[1, int(draw.integers(1, 3))])
+        steps = [("pool", "norm", "slope", "norm"), ("norm", "pool"), ("slope", "norm", "pool"), ("norm", "clip")]
+        for step in steps[draw.integers(len(steps))]:
+            if step == "norm":
+                x = g.norm(x, filters, 6)
+            elif step == "slope":
+                x = g.op("PRelu", x, draw.uniform(-0.7, 1, (filters, 1, 1)))
+            elif step == "clip":
+                x = g.op("Clip", x, np.float32(-1), np.float32(1))
+            else:
+                # With strides of 1 ONNX's reference mixes up the sides of uneven padding.
+                x = g.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], pads=pads)
+        x = g.op("Where", g.op(draw.choice(["Greater", "GreaterOrEqual"]), x, 0.0), 1.0, -1.0)
+        channels = filters
+    x = g.op("GlobalAveragePool", g.op("Conv", x, g.signs(6, channels, 1, 1)))
+    check_equal(g, g.op("Flatten", x), Input("bits"))
 
 
 # --- what is refused ---

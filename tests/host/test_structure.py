@@ -29,7 +29,7 @@ OWNERS = {
     "serial": r"board/",
     "jinja2": r"report[^/]*(\.py|/)",
     "matplotlib": r"report[^/]*(\.py|/)",
-    "onnx": r"importers/",
+    "onnx": r"(importers|examples)/",
 }
 # Modules below host/ebnn that stand above the core; all but firmware may import everything.
 TOP = ("__init__", "__main__", "demo", "firmware")

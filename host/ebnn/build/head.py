@@ -16,8 +16,8 @@ from ebnn.build.switches import Grid
 from ebnn.errors import ExportError
 from ebnn.ops import DTYPE
 
-MOST_SUMS = 1 << 20  # of a class
-TRIES = 24  # gains below the largest ones
+MOST_SUMS = 1 << 21  # of a class
+TRIES = 8  # gains below the largest ones
 MOST_INTEGER = (1 << 31) - 1
 
 
@@ -69,11 +69,15 @@ def fit(head: Head, nearest: bool) -> Certificate:
     if head.grid.counts.max() > MOST_SUMS:
         raise ExportError(f"{head.grid.counts.max()} sums of a class are too many to be compared, at most {MOST_SUMS}")
     scores, best = _columns(head.floats, head.grid), None
-    for factor in _factors(gains, offsets, head.bound):
-        found = certify(scores, np.rint(gains * factor), np.rint(offsets * factor), head.grid)
+    small, large = _factors(gains, offsets, head.bound)
+    for factor in small + large:
+        enough = None if best is None else best.wrong
+        found = certify(scores, np.rint(gains * factor), np.rint(offsets * factor), head.grid,
+                        0 if factor in small else enough)  # fmt: skip
         if not found.wrong:
             return found
-        best = found if best is None or found.wrong < best.wrong else best
+        if factor in large and (best is None or found.wrong < best.wrong):
+            best = found
     if nearest:
         return best
     raise ExportError(
@@ -82,13 +86,14 @@ def fit(head: Head, nearest: bool) -> Certificate:
     )
 
 
-def _factors(gains: np.ndarray, offsets: np.ndarray, most: int) -> list[float]:
-    """What gains and offsets are multiplied by to become integers, in the order of trying: small ones first."""
+def _factors(gains: np.ndarray, offsets: np.ndarray, most: int) -> tuple[list[float], list[float]]:
+    """What gains and offsets are multiplied by to become integers: small numbers, which take less of the file where
+    they are right, and the largest ones."""
     largest = max(np.abs(gains).max(), 1e-300)
     limit = min(DTYPE["i16"].most / largest, (MOST_INTEGER - most) / (largest * most + np.abs(offsets).max()) * 0.999)
     smallest = np.abs(gains[gains != 0]).min() if gains.any() else 1.0
     small = [float(2**power / smallest) for power in range(16)]
-    return [factor for factor in small if factor <= limit] + [limit * (1 - try_ / 97) for try_ in range(TRIES)]
+    return [factor for factor in small if factor <= limit], [limit * (1 - try_ / 97) for try_ in range(TRIES)]
 
 
 def _columns(floats: Callable, grid: Grid) -> list[np.ndarray]:
@@ -99,13 +104,16 @@ def _columns(floats: Callable, grid: Grid) -> list[np.ndarray]:
     return [scores[:n, k] for k, n in enumerate(grid.counts)]
 
 
-def certify(scores: list[np.ndarray], gains: np.ndarray, offsets: np.ndarray, grid: Grid) -> Certificate:
+def certify(
+    scores: list[np.ndarray], gains: np.ndarray, offsets: np.ndarray, grid: Grid, enough: int | None = None
+) -> Certificate:
     """Compare the order of float scores with that of gain * sum + offset, for every pair of sums of two classes.
 
     Args:
         scores: of each class the float scores of its sums, which rise or fall with them.
         gains, offsets: whole numbers (classes,), of the same sign as what the scores do, or 0.
         grid: the sums.
+        enough: with more wrong pairs than these the rest is not compared.
     """
     gains, offsets = gains.astype(np.int64), offsets.astype(np.int64)
     integers = [gain * (low + grid.step * np.arange(len(column))) + offset
@@ -125,4 +133,6 @@ def certify(scores: list[np.ndarray], gains: np.ndarray, offsets: np.ndarray, gr
             apart = np.abs(scores[k][farthest].astype(np.float64) - scores[j][bad])
             if apart.max() >= worst:
                 worst, classes = float(apart.max()), (j, k)
+            if enough is not None and wrong > enough:
+                return Certificate(gains, offsets, wrong, pairs, worst, classes)
     return Certificate(gains, offsets, wrong, pairs, worst, classes)
