@@ -145,12 +145,12 @@ static void build_byte_table(bytes_t *bytes, uint32_t groups) {
 #else
 static inline void add_byte_filters(const ebnn_chunk_t *chunk) {
     const uint32_t *table = chunk->table, *entry;
-    const uint8_t *w = chunk->weights;
+    const uint8_t *w = (const uint8_t *)chunk->weights;
     for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += BYTES_SUMS, w += chunk->next) {
         uint32_t low = w[0], high = w[1], a0 = sums[0], a1 = sums[1];
 #define LOOK_UP(group, index) \
-    (entry = (const void *)((const uint8_t *)table + ((index) & 15 << 3)), a0 += entry[GROUP_WORDS * (group)], \
-        a1 += entry[GROUP_WORDS * (group) + 1])
+    (entry = (const uint32_t *)(const void *)((const uint8_t *)table + ((index) & 15 << 3)), \
+        a0 += entry[GROUP_WORDS * (group)], a1 += entry[GROUP_WORDS * (group) + 1])
         LOOK_UP(0, low << 3), LOOK_UP(1, low >> 1), LOOK_UP(2, high << 3), LOOK_UP(3, high >> 1);
 #undef LOOK_UP
         sums[0] = a0;
@@ -162,7 +162,7 @@ static inline void add_byte_filters(const ebnn_chunk_t *chunk) {
 // Add the sums of all filters over one group, which `shift` finds in a byte of the weights.
 static void add_group(const ebnn_chunk_t *chunk, uint32_t shift) {
     const uint32_t *table = chunk->table, *last = chunk->last;
-    const uint8_t *w = chunk->weights;
+    const uint8_t *w = (const uint8_t *)chunk->weights;
     const uint32_t next = chunk->next;
     for (uint32_t *sums = chunk->sums; sums != last; sums += BYTES_SUMS, w += next) {
         const uint32_t *entry = table + 2 * (*w >> shift & 15), a0 = entry[0], a1 = entry[1];
@@ -173,12 +173,8 @@ static void add_group(const ebnn_chunk_t *chunk, uint32_t shift) {
 
 static void add_all(bytes_t *bytes, uint32_t step) {
     const ebnn_node_t *node = bytes->run->node;
-    ebnn_chunk_t chunk = {
-        .table = bytes->table,
-        .sums = bytes->sums,
-        .last = bytes->sums + BYTES_SUMS * node->filters,
-        .next = 4 * node->row_words,
-    };
+    ebnn_chunk_t chunk = { NULL, bytes->table, bytes->sums, bytes->sums + BYTES_SUMS * node->filters,
+        4 * node->row_words, NULL };
     for (uint32_t group = 0; bytes->left != 0; group += step) {
         build_byte_table(bytes, step);
         chunk.weights = bytes->run->weights + group / 2;

@@ -184,7 +184,9 @@ typedef struct {
 } ebnn_steps_t;
 
 // 16 entries of two words, one for each pattern; in the order of a Gray code one bit changes at a time.
-#if defined(__thumb2__) && !defined(EBNN_PLAIN_C)
+#if !defined(EBNN_WITH_LANES) && !defined(EBNN_WITH_BYTES)
+// Nobody needs them.
+#elif defined(__thumb2__) && !defined(EBNN_PLAIN_C)
 #include "ebnn_entries_thumb2.h"
 #else
 static inline void ebnn_build_entries(uint32_t *to, const ebnn_steps_t *a, const ebnn_steps_t *b) {
@@ -204,13 +206,17 @@ static inline void ebnn_build_entries(uint32_t *to, const ebnn_steps_t *a, const
 // A kernel: make the sums of all filters at `count` positions from the cursor on, then give the hits of filters
 // `filter` and up, at most 32, as one word a position. And what scratch it needs, in bytes without the row of the map;
 // UINT32_MAX where it is not made for the node.
+#ifdef EBNN_WITH_BYTES
 uint32_t ebnn_bytes_scratch(const ebnn_node_t *node);
 void ebnn_bytes_sum(ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
 const uint32_t *ebnn_bytes_hits(const ebnn_run_t *run, uint32_t filter);
+#endif
+#ifdef EBNN_WITH_LANES
 uint32_t ebnn_lanes_scratch(const ebnn_node_t *node);
 // Not 0 where a poll has stopped it.
 int ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t count);
 const uint32_t *ebnn_lanes_hits(const ebnn_run_t *run, uint32_t filter);
+#endif
 
 // Where the kernel's first tap lies on the input, for one position of the map after the other.
 typedef struct {
@@ -222,9 +228,11 @@ static inline ebnn_origin_t ebnn_origin(const ebnn_run_t *run, const ebnn_cursor
     const ebnn_window_t *kernel = &run->node->kernel;
     int32_t y = (int32_t)(cursor->y * kernel->stride_h) - kernel->top;
     int32_t x = (int32_t)(cursor->x * kernel->stride_w) - kernel->left;
-    return (ebnn_origin_t) { y, x, run->cols - cursor->x };
+    const ebnn_origin_t origin = { y, x, run->cols - cursor->x };
+    return origin;
 }
 
+#if defined(EBNN_WITH_LANES) || defined(EBNN_WITH_BYTES)
 static inline void ebnn_origin_next(const ebnn_run_t *run, ebnn_origin_t *origin) {
     origin->x += run->node->kernel.stride_w;
     if (--origin->left == 0) {
@@ -233,6 +241,7 @@ static inline void ebnn_origin_next(const ebnn_run_t *run, ebnn_origin_t *origin
         origin->y += run->node->kernel.stride_h;
     }
 }
+#endif
 
 // All taps of the kernel -> a patch that lies as a filter of bits does, aligned to 4.
 void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch);
@@ -275,6 +284,7 @@ int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until);
 // Elements of a value from a bit on, as numbers; `count` is 1 to 32.
 void ebnn_elements(const uint8_t *map, uint32_t dtype, uint32_t place, uint32_t count, int32_t *to);
 
+#if defined(EBNN_WITH_LANES) || defined(EBNN_WITH_BYTES)
 // The threshold of a filter whose sums lie within 16 bits and do not reach the largest number of those.
 static inline int32_t ebnn_threshold(const ebnn_run_t *run, uint32_t filter) {
     int32_t threshold = ebnn_number(run->node, run->numbers, filter);
@@ -283,6 +293,7 @@ static inline int32_t ebnn_threshold(const ebnn_run_t *run, uint32_t filter) {
     }
     return threshold;
 }
+#endif
 
 // A word of a map or of a model; only the input of the network may be misaligned.
 static inline uint32_t ebnn_load(const uint8_t *p) {

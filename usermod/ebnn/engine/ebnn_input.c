@@ -36,7 +36,8 @@ static void step_on(edge_t *edge, const axis_t *axis) {
 
 static line_t line_at(const ebnn_picture_t *picture, const void *frame, uint32_t y) {
     int is_page = picture->format == EBNN_PIXELS_MONO_VLSB;
-    line_t line = { (const uint8_t *)frame + (is_page ? y / 8 : y) * picture->pitch, picture->format, y % 8 };
+    line_t line = { (const uint8_t *)frame + (is_page ? y / 8 : y) * picture->pitch, picture->format,
+        (uint8_t)(y % 8) };
     return line;
 }
 
@@ -224,13 +225,13 @@ int ebnn_picture_open(ebnn_picture_t *picture, const ebnn_t *net) {
 
 void ebnn_picture_row(const ebnn_picture_t *picture, const void *frame, uint32_t y, void *out) {
     memset(out, 0, picture->threshold == 0 ? picture->out_w : (picture->out_w + 7U) / 8);
-    make_row(picture, frame, y, out, 0);
+    make_row(picture, frame, y, (uint8_t *)out, 0);
 }
 
 void ebnn_picture_input(const ebnn_picture_t *picture, const void *frame, void *out) {
     uint32_t pixels = (uint32_t)picture->out_w * picture->out_h;
     memset(out, 0, picture->threshold == 0 ? pixels : (pixels + 31) / 32 * 4);
     for (uint32_t y = 0; y < picture->out_h; y++) {
-        make_row(picture, frame, y, out, y * picture->out_w);
+        make_row(picture, frame, y, (uint8_t *)out, y * picture->out_w);
     }
 }

@@ -153,7 +153,7 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
     const uint32_t nibbles = 0x0f0f0f0fUL, *entry;
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, n0, n1, bits;
 // Written out, because a loop over the groups costs more than what it does.
-#define FIND(index) (entry = (const void *)((const uint8_t *)table + ((index) & 15 << 3)))
+#define FIND(index) (entry = (const uint32_t *)(const void *)((const uint8_t *)table + ((index) & 15 << 3)))
 #define FIRST(group, index) (FIND(index), n0 = entry[32 * (group)], n1 = entry[32 * (group) + 1])
 #define NEXT(group, index) (FIND(index), n0 += entry[32 * (group)], n1 += entry[32 * (group) + 1])
 #define WIDEN() (a0 += n0 & nibbles, a1 += n0 >> 4 & nibbles, a2 += n1 & nibbles, a3 += n1 >> 4 & nibbles)
@@ -179,7 +179,7 @@ static inline void add_filter(const uint32_t *w, const uint32_t *table, const ui
 #include "ebnn_lanes_thumb1.h"
 #else
 static inline void add_lane_filters(const ebnn_chunk_t *chunk) {
-    const uint32_t *w = chunk->weights, *table = chunk->table, *end = chunk->end;
+    const uint32_t *w = (const uint32_t *)chunk->weights, *table = chunk->table, *end = chunk->end;
     uint32_t row = (uint32_t)(end - table) / TABLE_WORDS + chunk->next / 4;
     for (uint32_t *sums = chunk->sums; sums != chunk->last; sums += LANES_SUMS, w += row) {
         add_filter(w, table, end, sums);
@@ -191,12 +191,12 @@ static inline void add_lane_filters(const ebnn_chunk_t *chunk) {
 static void add_chunk(const lanes_t *lanes, uint32_t word, uint32_t words) {
     const ebnn_node_t *node = lanes->run->node;
     const ebnn_chunk_t chunk = {
-        .weights = lanes->run->weights + 4 * word,
-        .table = lanes->table,
-        .end = lanes->table + words * TABLE_WORDS,
-        .sums = lanes->sums,
-        .last = lanes->sums + LANES_SUMS * node->filters,
-        .next = 4 * (node->row_words - words),
+        lanes->run->weights + 4 * word,
+        lanes->table,
+        lanes->sums,
+        lanes->sums + LANES_SUMS * node->filters,
+        4 * (node->row_words - words),
+        lanes->table + words * TABLE_WORDS,
     };
     add_lane_filters(&chunk);
 }
@@ -295,15 +295,15 @@ int ebnn_lanes_sum(const ebnn_run_t *run, const ebnn_cursor_t *cursor, uint32_t 
     const ebnn_node_t *node = run->node;
     uint32_t chunk = (run->scratch_size - fixed_bytes(node)) / EBNN_LANES_TABLE_BYTES;
     uint32_t *words = (uint32_t *)(void *)run->scratch;
-    lanes_t lanes = {
-        .run = run,
-        .words = words,
-        .places = (int32_t *)(void *)(words + LANES_TILE),
-        .sums = words + EBNN_LANES_TILE_BYTES / 4,
-        .table = words + fixed_bytes(node) / 4,
-        .origin = ebnn_origin(run, cursor),
-        .count = count,
-    };
+    lanes_t lanes;
+    lanes.run = run;
+    lanes.words = words;
+    lanes.places = (int32_t *)(void *)(words + LANES_TILE);
+    lanes.sums = words + EBNN_LANES_TILE_BYTES / 4;
+    lanes.table = words + fixed_bytes(node) / 4;
+    lanes.origin = ebnn_origin(run, cursor);
+    lanes.ky = lanes.kx = lanes.part = lanes.word = 0;
+    lanes.count = count;
     lanes.patches = patch_words(node) == 0 ? NULL : lanes.table - patch_words(node);
     chunk = chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX;
     start_lanes(&lanes);

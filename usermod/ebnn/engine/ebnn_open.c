@@ -228,7 +228,7 @@ static uint32_t largest(uint32_t dtype) {
 static uint32_t bound_sums(const ebnn_node_t *node) {
     const uint32_t factors[3] = {
         largest(node->input),
-        node->flags & EBNN_FLAG_INT8_WEIGHTS ? 128 : 1,
+        node->flags & EBNN_FLAG_INT8_WEIGHTS ? 128U : 1U,
         node->flags & EBNN_FLAG_SUM ? (uint32_t)node->pool.height * node->pool.width : 1,
     };
     uint32_t bound = node->taps;
@@ -333,7 +333,7 @@ static int read_node(const ebnn_t *net, ebnn_node_t *nodes, uint32_t index, cons
     if (!is_known(record[0]) || is_left_out(net, record)) {
         return EBNN_E_OP;
     }
-    *node = (ebnn_node_t) { 0 }; // a pool by OR reads no parameters: it must not find any
+    memset(node, 0, sizeof(*node)); // a pool by OR reads no parameters: it must not find any
     node->op = record[0];
     node->flags = record[1];
     node->from = record[2];
@@ -368,10 +368,13 @@ static int read_node(const ebnn_t *net, ebnn_node_t *nodes, uint32_t index, cons
 ebnn_rows_t ebnn_rows_under(const ebnn_node_t *node) {
     const ebnn_window_t *kernel = &node->kernel, *pool = &node->pool;
     const uint32_t height = kernel->height, stride = kernel->stride_h, above = kernel->top;
-    if (node->kernel_index != EBNN_KERNEL_VALUES) {
-        return (ebnn_rows_t) { height, stride, above };
+    ebnn_rows_t rows = { height, stride, above };
+    if (node->kernel_index == EBNN_KERNEL_VALUES) {
+        rows.count += (pool->height - 1U) * stride;
+        rows.step *= pool->stride_h;
+        rows.above += pool->top * stride;
     }
-    return (ebnn_rows_t) { (pool->height - 1U) * stride + height, pool->stride_h * stride, pool->top * stride + above };
+    return rows;
 }
 
 // What ebnn_feed keeps: the rows that the kernel of the first node spans, if it is the only one that reads the input.
@@ -414,7 +417,7 @@ static int check_labels(const ebnn_t *net, const blob_t *blob) {
 }
 
 int ebnn_node_count(const void *model, size_t size) {
-    int rc = check_file(model, size);
+    int rc = check_file((const uint8_t *)model, size);
     if (rc != EBNN_OK) {
         return rc;
     }
@@ -424,11 +427,11 @@ int ebnn_node_count(const void *model, size_t size) {
 }
 
 int ebnn_open(ebnn_t *net, ebnn_node_t *nodes, size_t max_nodes, const void *model, size_t size) {
-    int rc = check_file(model, size);
+    int rc = check_file((const uint8_t *)model, size);
     if (rc != EBNN_OK) {
         return rc;
     }
-    blob_t blob = { model, (uint32_t)size, 0 };
+    blob_t blob = { (const uint8_t *)model, (uint32_t)size, 0 };
     rc = read_header(net, &blob);
     if (rc == EBNN_OK && net->node_count > max_nodes) {
         rc = EBNN_E_NODES;
@@ -446,7 +449,7 @@ int ebnn_open(ebnn_t *net, ebnn_node_t *nodes, size_t max_nodes, const void *mod
 }
 
 const char *ebnn_label(const ebnn_t *net, const void *model, uint32_t index, size_t *length) {
-    const uint8_t *bytes = model;
+    const uint8_t *bytes = (const uint8_t *)model;
     uint32_t place = net->labels;
     // Lengths are read again here, so they are checked again.
     for (uint32_t i = 0; place != 0 && i < index; i++) {

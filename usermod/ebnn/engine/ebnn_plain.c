@@ -40,9 +40,10 @@ typedef struct {
 static taps_t inside(const ebnn_run_t *run, int32_t x) {
     int32_t width = run->in->width, kernel = run->node->kernel.width;
     if (x >= width || x + kernel <= 0) {
-        return (taps_t) { 0, 0 };
+        x = width = 0;
     }
-    return (taps_t) { x < 0 ? (uint32_t)-x : 0, (uint32_t)(width - x < kernel ? width - x : kernel) };
+    const taps_t taps = { x < 0 ? (uint32_t)-x : 0, (uint32_t)(width - x < kernel ? width - x : kernel) };
+    return taps;
 }
 
 // `count` bits of each of some rows of the input.
@@ -101,7 +102,6 @@ static uint32_t patch_bytes(const ebnn_node_t *node, const ebnn_value_t *in) {
     return (pixels * ebnn_pixel_bits(in) + 31) / 32 * 4;
 }
 
-#ifndef EBNN_WITHOUT_BORDER_NONE
 void ebnn_gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin) {
     packer_t packer = { (uint32_t *)(void *)(run->scratch + patch_bytes(run->node, run->in)), 0, 0 };
     const uint32_t rows = run->node->kernel.height, kernel = run->node->kernel.width, channels = run->in->channels;
@@ -120,7 +120,6 @@ void ebnn_gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin) {
     }
     flush(&packer);
 }
-#endif
 
 // Elements of whole bytes; 0 is the border of those whose border does not count.
 static void gather_bytes(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch) {
@@ -183,10 +182,6 @@ static void count_mismatches(const ebnn_run_t *run, const uint32_t *patch, const
     }
 }
 #undef COUNT
-
-static inline uint32_t count_ones(uint32_t x) {
-    return (uint32_t)__builtin_popcount(x);
-}
 #else
 #define MOST_WORDS 30 // whose counts bytes hold
 #define FIVES 0x55555555UL
@@ -209,10 +204,6 @@ static inline uint32_t count_bytes(uint32_t nibbles) {
 static inline uint32_t sum_bytes(uint32_t bytes) {
     bytes = (bytes & 0x00ff00ffUL) + (bytes >> 8 & 0x00ff00ffUL);
     return (bytes & 0xffff) + (bytes >> 16);
-}
-
-static inline uint32_t count_ones(uint32_t x) {
-    return sum_bytes(count_bytes(count_nibbles(count_pairs(x))));
 }
 
 // Words of a patch, and the same words of a filter and those behind it; mismatches are added to a sum for each filter.
@@ -279,6 +270,14 @@ static void count_mismatches(const ebnn_run_t *run, const uint32_t *x, const uin
     }
 }
 #endif
+
+static inline uint32_t count_ones(uint32_t x) {
+#ifdef EBNN_HAS_POPCOUNT
+    return (uint32_t)__builtin_popcount(x);
+#else
+    return sum_bytes(count_bytes(count_nibbles(count_pairs(x))));
+#endif
+}
 
 // The same, of the taps that the mask behind the patch counts.
 static void count_masked(const ebnn_run_t *run, const uint32_t *x, const uint32_t *w, uint32_t *sums, uint32_t count) {

@@ -3,8 +3,8 @@
 
 // r0: x, r1: w, r2: end of x, r3: counts in bytes, r11, r12: masks, lr: the job.
 static void count_threes(const count_t *job) {
-    register count_t *p __asm__("lr") =
-        &(count_t) { job->x, job->w, job->next, job->sums, job->last, job->end, job->keep };
+    count_t own = { job->x, job->w, job->next, job->sums, job->last, job->end, job->keep };
+    register count_t *p __asm__("lr") = &own;
     // clang-format off
     __asm__ volatile(
         "ldr r1, [lr, #4]\n ldr r2, [lr, #20]\n mov r11, #0x55555555\n mov r12, #0x33333333\n"

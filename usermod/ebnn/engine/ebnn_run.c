@@ -214,12 +214,12 @@ static void find_second(ebnn_run_t *run, const ebnn_t *net) {
 static void start_node(ebnn_run_t *run, const ebnn_t *net, const ebnn_job_t *job, uint32_t index) {
     const ebnn_node_t *node = &net->nodes[index];
     const ebnn_window_t *pool = &node->pool;
-    uint8_t *arena = job->arena;
+    uint8_t *arena = (uint8_t *)job->arena;
     uint32_t row = ebnn_row_bytes(node);
     run->node = node;
     run->job = job;
     run->in = ebnn_value(net, net->nodes, node->from);
-    run->input = node->from == 0 ? job->input : arena + net->nodes[node->from - 1].out;
+    run->input = node->from == 0 ? (const uint8_t *)job->input : arena + net->nodes[node->from - 1].out;
     run->out = run->clean = arena + node->out;
     run->pools = row != 0;
     run->row = run->pools ? arena + node->scratch : run->out;
@@ -241,7 +241,8 @@ static void start_node(ebnn_run_t *run, const ebnn_t *net, const ebnn_job_t *job
 }
 
 static void start_map(ebnn_run_t *run, ebnn_cursor_t *cursor) {
-    *cursor = (ebnn_cursor_t) { 0, 0, 0, -1 };
+    const ebnn_cursor_t start = { 0, 0, 0, -1 };
+    *cursor = start;
     if (run->node->kernel_index == EBNN_KERNEL_VALUES) {
         return;
     }
@@ -302,7 +303,7 @@ static uint32_t window_pitch(const ebnn_t *net) {
 
 // The whole input in one piece: rows of bits need not begin with a byte.
 static void append_row(const ebnn_t *net, ebnn_feed_t *feed, const uint8_t *row) {
-    uint8_t *window = feed->window;
+    uint8_t *window = (uint8_t *)feed->window;
     if (feed->rows == 0) {
         memset(window, 0, net->window_size);
     }
@@ -319,7 +320,7 @@ static void append_row(const ebnn_t *net, ebnn_feed_t *feed, const uint8_t *row)
 // The last rows of the input, the oldest one first.
 static void shift_row(const ebnn_t *net, const ebnn_feed_t *feed, const uint8_t *row) {
     uint32_t pitch = window_pitch(net), place = feed->rows;
-    uint8_t *window = feed->window;
+    uint8_t *window = (uint8_t *)feed->window;
     if (place >= net->window_rows) {
         place = net->window_rows - 1U;
         memmove(window, window + pitch, place * pitch);
@@ -363,11 +364,11 @@ int ebnn_feed(const ebnn_t *net, const ebnn_job_t *job, ebnn_feed_t *feed) {
         rc = EBNN_E_ALIGN;
     }
     if (rc == EBNN_OK && net->window_rows < height) {
-        shift_row(net, feed, job->input);
+        shift_row(net, feed, (const uint8_t *)job->input);
         feed->rows++;
         rc = feed_map(net, job, feed);
     } else if (rc == EBNN_OK) {
-        append_row(net, feed, job->input);
+        append_row(net, feed, (const uint8_t *)job->input);
         ebnn_job_t whole = *job;
         whole.input = feed->window;
         rc = ++feed->rows == height ? run_nodes(net, &whole, 0) : EBNN_OK;
@@ -411,7 +412,7 @@ uint32_t ebnn_margin(const ebnn_t *net, const void *arena) {
 void ebnn_selftest_input(const ebnn_t *net, void *input) {
     uint32_t channels = net->input.channels, stride = ebnn_pixel_stride(channels), x = net->selftest_seed;
     uint32_t pixels = (uint32_t)net->input.height * net->input.width;
-    uint8_t *bytes = input;
+    uint8_t *bytes = (uint8_t *)input;
     memset(bytes, 0, net->input_size);
     for (uint32_t pixel = 0; pixel < pixels; pixel++) {
         for (uint32_t c = 0; c < channels; c++) {
@@ -458,7 +459,7 @@ uint32_t ebnn_crc32(uint32_t crc, const void *data, size_t size) {
         0xa00ae278,
         0xbdbdf21c,
     };
-    const uint8_t *p = data;
+    const uint8_t *p = (const uint8_t *)data;
     for (crc = ~crc; size != 0; size--, p++) {
         crc = table[(crc ^ *p) & 15] ^ crc >> 4;
         crc = table[(crc ^ (uint32_t)*p >> 4) & 15] ^ crc >> 4;

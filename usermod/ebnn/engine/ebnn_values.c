@@ -128,7 +128,8 @@ typedef struct {
 
 static span_t span_of(uint32_t at, uint32_t stride, uint32_t pad, uint32_t window, uint32_t map) {
     uint32_t start = at * stride, end = start + window - pad;
-    return (span_t) { start < pad ? 0 : start - pad, end < map ? end : map };
+    const span_t span = { start < pad ? 0 : start - pad, end < map ? end : map };
+    return span;
 }
 
 static void poll(block_t *block) {
@@ -280,9 +281,13 @@ int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
     const ebnn_node_t *node = run->node;
     const int is_dense = node->op == EBNN_OP_DENSE;
     const uint32_t most = EBNN_POLL_WORK / ebnn_filter_work(node) < BLOCK ? 1 : BLOCK;
-    block_t block = { .run = run, .patch = is_dense ? run->input : run->scratch };
+    block_t block;
+    memset(&block, 0, sizeof(block));
+    block.run = run;
+    block.patch = is_dense ? run->input : run->scratch;
     if (is_dense && node->from == 0 && node->input == EBNN_DTYPE_BITS) {
-        block.patch = memcpy(run->scratch, run->input, ebnn_value_size(run->in)); // it may be misaligned
+        memcpy(run->scratch, run->input, ebnn_value_size(run->in)); // it may be misaligned
+        block.patch = run->scratch;
     }
     for (; cursor->y < until; cursor->y++) {
         if (ebnn_poll(run)) {
