@@ -123,6 +123,15 @@ class Architecture:
         return any(layer.adds or layer.bases > 1 for layer in convs)
 
     @property
+    def has_levels(self) -> bool:
+        """Whether any filter makes several bits."""
+        return any(isinstance(layer, Conv | Depthwise) and layer.levels > 1 for layer in self.layers)
+
+    def map_before(self, index: int) -> bool:
+        """Whether the layer before, with its pool, adds to a map of integers, so that an average is of that."""
+        return getattr(_before(self.layers, index), "adds", False)
+
+    @property
     def classes(self) -> int:
         """Number of scores."""
         last = self.layers[-1]
@@ -249,6 +258,15 @@ def _check_order(tokens: tuple[str, ...], layers: tuple[Layer, ...]) -> None:
         raise _error(tokens, first, "a pool needs a convolution before it")
     for index in range(1, len(layers)):
         _check_pair(tokens, index, layers[index - 1], layers[index])
+        before = _before(layers, index)
+        if layers[index] == Average() and getattr(before, "adds", False) and before.levels > 1:
+            raise _error(tokens, index, "the average is that of the map of integers, which has no levels")
+
+
+def _before(layers: tuple[Layer, ...], index: int) -> Layer:
+    """The layer before one, without the pool that it has."""
+    has_pool = index > 1 and (isinstance(layers[index - 1], Pool) or getattr(layers[index - 1], "window", None))
+    return layers[index - 1 - bool(has_pool)]
 
 
 def _check_pair(tokens: tuple[str, ...], index: int, before: Layer, layer: Layer) -> None:

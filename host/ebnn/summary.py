@@ -10,6 +10,7 @@ from ebnn.bits import row_words
 from ebnn.tables import Table
 
 DEFAULT_CORE = "m4"
+MOST_NAMES = 3  # layers that a sentence names
 I16 = 1 << 15
 
 
@@ -97,8 +98,9 @@ def notes(facts: Mapping, board: Board | None = None) -> list[str]:
     if core_of(board) is None:
         said.append(f"No cycles: {board.cpu} is none of the cores of docs/bench.md.")
     elif not all(map(estimate.is_known, facts["layers"])):
-        names = ", ".join(cost.layer_name(layer) for layer in facts["layers"] if not estimate.is_known(layer))
-        said.append(f"No cycles: docs/bench.md counts nothing like {names}.")
+        names = [cost.layer_name(layer) for layer in facts["layers"] if not estimate.is_known(layer)]
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        said.append(f"No cycles: docs/bench.md counts nothing like {', '.join(names[:MOST_NAMES])}{more}.")
     else:
         said.append("Cycles follow from shapes and rates fitted to counts (docs/bench.md); nothing was run.")
     return said + ([] if board is None else _board_notes(facts, board))

@@ -89,6 +89,8 @@ def test_shapes() -> None:
         ("16c3l256-10", "token 1 ('16c3l256'): sizes must be 1 or more, levels at most 255"),
         ("16c3-64m2-10", "token 2 ('64m2'): only a convolution has levels or bases"),
         ("16c3m0-10", "token 1 ('16c3m0'): sizes must be 1 or more"),
+        ("16c3l2+-a-10", "token 2 ('a'): the average is that of the map of integers, which has no levels"),
+        ("16c3l2+-p2-a-10", "token 3 ('a'): the average is that of the map of integers"),
         ("16c3m2-a", "token 2 ('a'): the last token must be the number of classes"),
         ("16c3-t3-10", "token 2 ('t3'): a thermometer is the first layer"),
         ("t0-16c3-10", "token 1 ('t0'): a thermometer is the first layer, and has 1 to 255 levels"),

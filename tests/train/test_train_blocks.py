@@ -10,9 +10,11 @@ import pytest
 from adversarial import images, make_adversarial
 
 import ebnn
+import oracle
 from ebnn import fold
 from ebnn.bundle import build_model
 from ebnn.cengine import CEngine
+from ebnn.errors import ConfigError
 from ebnn.train import (
     BatchNorm,
     BinaryConv2D,
@@ -51,6 +53,8 @@ from ebnn.train.maps import (
     shortcut_window,
 )
 from ebnn.train.weights import INT8
+
+RANDOM_CHAINS = 40
 
 
 def silent(line: str) -> None:
@@ -405,6 +409,8 @@ def test_weights_of_a_byte_keep_their_binarizer_and_optimizer() -> None:
         ("6c3p1-a", (13, 12, 3), {"border": 1}),
         ("6c3-p2-8c1-a-7-10", (12, 12, 1), {}),
         ("8c3p1+-a2-d3p1+-a2-a-10", (12, 12, 1), {}),
+        ("8c3p1+-8c3p1+-p2-a-10", (12, 12, 1), {}),
+        ("8c3p1+-p2-p2-a-10", (12, 12, 1), {}),
     ],
 )
 def test_chains_with_averages_are_exact(text: str, shape: tuple, more: dict) -> None:
@@ -552,11 +558,12 @@ def test_borders_of_a_configuration(border: int) -> None:
         ({"border": 2}, "border must be -1, 0 or 1"),
         ({"negative_slopes": True}, "negative_slopes must be false without an activation"),
         ({"negative_slopes": True, "activation": "prelu", "order": "norm-sign-pool"}, "negative_slopes must be false"),
+        ({"negative_slopes": True, "activation": "prelu", "arch": "8c3l2-10"}, "false .* with levels"),
     ],
 )
 def test_faults_of_fields_are_named(changes: dict, said: str) -> None:
     with pytest.raises(ebnn.EbnnError, match=said):
-        Config(arch="8c3-10", **changes)
+        Config(**{"arch": "8c3-10"} | changes)
 
 
 @pytest.mark.parametrize(
@@ -592,3 +599,71 @@ def test_chains_with_bases_are_exact(text: str, more: dict) -> None:
 def test_bases_cannot_pool_windows_that_overlap() -> None:
     with pytest.raises(ebnn.EbnnError, match=r"token 2 \('p3s2'\): windows overlap"):
         build("8c3m2-p3s2-10", (12, 12, 1))
+
+
+# --- everything at once ---
+
+
+def random_config(rng: np.random.Generator) -> Config:
+    """Any tokens of the grammar in a row, with any fields that go with them."""
+    has_maps = bool(rng.random() < 0.5)
+    tokens = [f"t{rng.integers(1, 6)}"] if rng.random() < 0.2 else []
+    for _ in range(int(rng.integers(1, 5))):
+        tokens += random_layer(rng, has_maps)
+    ends = [["10"], ["7", "10"], ["a", "10"], ["a", "6", "10"], ["10c1", "a"], ["9i2", "a"]]
+    tokens += ends[int(rng.choice(len(ends)))]
+    fields = {
+        "order": str(rng.choice(ORDERS)),
+        "learnable_shift": bool(rng.random() < 0.5),
+        "border": int(rng.integers(-1, 2)),
+        "maps": str(rng.choice(["i16", "i8"])),
+        "shortcut": str(rng.choice(["zeros", "repeat"])),
+        "weights": str(rng.choice(["clip", "standard", "magnitude"])),
+    }
+    if not has_maps:
+        fields |= {"activation": str(rng.choice(["none", "prelu", "rprelu"])), "gain": bool(rng.random() < 0.5)}
+        bends = fields["activation"] != "none" and fields["order"] == "pool-norm-sign"
+        fields["negative_slopes"] = bends and bool(rng.random() < 0.7)
+    return Config(arch="-".join(tokens), seed=int(rng.integers(1 << 30)), **fields)
+
+
+def random_layer(rng: np.random.Generator, has_maps: bool) -> list[str]:
+    """A convolution of any kind that keeps or halves its map, and perhaps a pool."""
+    kind, adds = str(rng.choice(["c", "c", "d", "i"])), has_maps and bool(rng.random() < 0.7)
+    count = 36 if adds and kind != "d" else int(rng.choice([1, 2] if kind == "d" else [5, 8, 33]))
+    bases = int(rng.choice([1, 1, 2])) if has_maps else 1
+    text = f"{count}{kind}3{rng.choice(['', 's2'])}p1" + (f"m{bases}" if bases > 1 else "")
+    text += (f"l{rng.integers(2, 4)}" if rng.random() < 0.2 else "") + ("+" if adds else "")
+    pools = ["", "", "p2", "a2", *([] if bases > 1 else ["p3s2p1"])]
+    return list(filter(None, [text, str(rng.choice(pools))]))
+
+
+def random_chain(seed: int) -> tuple[chainer.Chain, tuple[int, int, int]]:
+    """The first that fits its input of those that the seed gives."""
+    rng = np.random.default_rng(seed)
+    while True:
+        shape = (int(rng.integers(9, 20)), int(rng.integers(9, 20)), int(rng.integers(1, 4)))
+        try:
+            return build(random_config(rng), shape), shape
+        except ConfigError:
+            continue
+
+
+@pytest.mark.parametrize("seed", range(RANDOM_CHAINS))
+def test_random_chains_are_exact(seed: int) -> None:
+    """Also by the oracle, on the model's own self-test."""
+    chain, shape = random_chain(seed)
+    x = images(shape, 6)
+    make_adversarial(chain, x, seed)
+    model = oracle.decode(build_model(assert_exact(chain, x)))
+    assert oracle.selftest(model) == model.selftest_crc
+
+
+def test_random_chains_cover_what_there_is() -> None:
+    configs = [random_chain(seed)[0].config for seed in range(RANDOM_CHAINS)]
+    tokens = "-" + "-".join(config.arch for config in configs)
+    for part in ("+", "m2", "l2", "d3", "i3", "a2", "p3s2p1", "-t", "-a-", "-a"):
+        assert tokens.count(part) >= 3, part
+    for field, least in (("negative_slopes", 3), ("gain", 5), ("learnable_shift", 10)):
+        assert sum(getattr(config, field) for config in configs) >= least, field
+    assert {config.border for config in configs} == {-1, 0, 1} and {config.order for config in configs} == set(ORDERS)

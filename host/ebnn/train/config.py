@@ -189,7 +189,9 @@ def _pairs(config: Config) -> Rules:
         rules["gain"] = (not config.gain, f"false {alone}")
     if config.negative_slopes:
         fits = config.activation != "none" and config.order == "pool-norm-sign"
-        rules["negative_slopes"] = (fits, "false without an activation, or in another order than pool-norm-sign")
+        fits = fits and not (config.arch and arch.parse(config.arch).has_levels)
+        rule = "false without an activation, with levels, or in another order than pool-norm-sign"
+        rules["negative_slopes"] = (fits, rule)
     if config.bnn_plus > 0:
         rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
     if config.copies > 0:

@@ -130,13 +130,15 @@ def _take_group(row: list[Call]) -> Group:
     last = steps[-1] if steps else first
     if not row:
         raise ExportError(f"{last.where}: {'sign must follow it' if steps else 'nothing follows it'}; {ORDERS}")
-    if row[0].kind == "scores" and [call.kind for call in steps] == ([] if first.kind == "dense" else ["sum"]):
+    if row[0].kind == "scores" and all(call.kind == "sum" for call in steps):
         scores = row.pop(0)
         if row:
             raise _refusal(row[0])
         return replace(_split(first, steps), integers=scores)
     if row[0].kind == "map" and all(call.kind in POOLS for call in steps):
         return replace(_split(first, steps), integers=row.pop(0))
+    if {"bend", "levels"}.issubset(call.kind for call in steps):
+        raise ExportError(f"{last.where}: levels cannot stand behind slopes below 0; {ORDERS}")
     if row[0].kind != "sign":
         raise ExportError(f"{last.where}: sign must follow it; {ORDERS}") if steps else _refusal(row[0])
     steps.append(row.pop(0))

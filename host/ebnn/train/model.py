@@ -67,7 +67,7 @@ class Net(chainer.Chain):
         elif isinstance(layer, arch.Thermometer):
             self.steps.append(("encode", "", {"levels": layer.levels}))
         elif layer == arch.Average():
-            self._add_average(before, index)
+            self._add_average(index)
         elif isinstance(before, arch.Pool):
             self.steps.append(_pool_step(layer))
 
@@ -89,8 +89,14 @@ class Net(chainer.Chain):
                 self.steps.append(_pool_step(pool))
             if layer.adds:
                 self._add_link(f"bn{self._number}", self._map_norm(convs[0], layer, index), "map")
-        if not is_last and not (layer.adds and after == arch.Average()):
+        if not is_last and not (layer.adds and self._is_averaged(index)):
             self._add_features(convs[0], layer, None if first else pool)
+
+    def _is_averaged(self, index: int) -> bool:
+        """Whether an average over the whole map is behind a layer and its pool."""
+        behind = self.architecture.layers[index + 1 : index + 3]
+        has_pool = isinstance(behind[0], arch.Pool) or (isinstance(behind[0], arch.Average) and behind[0].window)
+        return behind[bool(has_pool)] == arch.Average()
 
     def _window(self, index: int) -> dict:
         """What a convolution does of the pool behind it: whole windows, and averages."""
@@ -107,12 +113,12 @@ class Net(chainer.Chain):
         """Whether a convolution's sums over the whole map are the scores."""
         return index == len(self.architecture.layers) - 2 and self.architecture.layers[-1] == arch.Average()
 
-    def _add_average(self, before: arch.Layer, index: int) -> None:
+    def _add_average(self, index: int) -> None:
         if self._makes_scores(index - 1):
             self.steps.append(("flat", "", {}))
             self._add_link("scores", Scores(self.architecture.classes))
         else:
-            grid = maps.Grid.of(self.config.maps) if getattr(before, "adds", False) else None
+            grid = maps.Grid.of(self.config.maps) if self.architecture.map_before(index) else None
             self.steps.append(("average", "", {"grid": grid}))
 
     def _map_norm(self, linear: links.BinaryLink, layer: arch.Conv | arch.Depthwise, index: int) -> MapNorm:
