@@ -320,6 +320,13 @@ def test_sums_that_the_framework_rounds_are_noted_where_they_decide() -> None:
         assert [note.split(":")[0] for note in net.notes] == (["first"] if doubtful else [])
 
 
+def test_the_range_of_sums_holds_where_taps_do_not_count() -> None:
+    net = Builder((3, 3, 1), "u8")
+    sums = net.conv(net.input, np.ones((3, 3, 1, 1)), padding=1, pad_value=300).sums
+    assert (sums.source.least, sums.source.most) == (-300, -45)
+    assert (sums.least.tolist(), sums.most.tolist()) == ([-2700], [0])
+
+
 def test_flattened_orders_differ() -> None:
     images, weights = bit_images((4, 5, 6)), signs(120, 7)
     x = 2 * images.astype(np.float32) - 1

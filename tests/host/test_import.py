@@ -198,6 +198,16 @@ def test_comparisons_and_their_ties(kind: str) -> None:
     check_equal(g, g.op("Flatten", g.op("Conv", x, g.signs(4, 20, 4, 4))), Input("bits"))
 
 
+def test_averages_whose_padding_counts() -> None:
+    g = Graph(11, (3, 9, 9))
+    x = g.op("Conv", "input", g.signs(64, 3, 3, 3))
+    x = g.op("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1)
+    x = g.op("Where", g.op("Greater", x, g.random.integers(-20, 20, (64, 1, 1)) / 9), 1.0, -1.0)
+    x = g.op("AveragePool", x, kernel_shape=[2, 2], pads=[1, 0, 0, 1], count_include_pad=1)
+    x = g.op("Conv", x, g.signs(32, 64, 1, 1), np.full(32, 1 / 8))
+    check_equal(g, g.op("Flatten", g.op("Conv", g.op("Sign", x), g.signs(4, 32, 4, 4))), Input("bits"))
+
+
 def test_channels_at_the_end_as_from_tensorflow() -> None:
     g = Graph(6, (11, 13, 3))
     x = g.op("Transpose", "input", perm=[0, 3, 1, 2])
@@ -304,6 +314,9 @@ def small(extra: str = "", *inputs, seed: int = 0, **attributes) -> onnx.ModelPr
     (small("BatchNormalization", np.ones(4), np.ones(4), np.ones(4), np.zeros(4), epsilon=0.0),
      "batchnormalization1: variance plus epsilon 0 must be above 0"),
     (small("Mul", np.float32(np.nan)), "mul1: factor must be finite"),
+    (small("Softmax", axis=1), "sign2: follows Softmax, which can only be at the end"),
+    (small("Softmax", axis=2), "softmax1: must be over the classes"),
+    (small("Cast", to=TensorProto.INT32), "cast1: only to float"),
     (small("Conv", np.random.default_rng(0).normal(size=(4, 4, 1, 1))), "conv1: weights must be -1 and"),
 ])  # fmt: skip
 def test_what_is_not_supported_is_refused_by_its_nodes_name(model: onnx.ModelProto, text: str) -> None:

@@ -23,20 +23,24 @@ LAYERS = {
     "GlobalAveragePool": "global_average", "ReduceMean": "reduce_mean", "Flatten": "flatten", "Reshape": "reshape",
     "Squeeze": "flatten", "PRelu": "prelu", "LeakyRelu": "leaky", "Relu": "relu", "Clip": "clip", "Add": "add",
     "Sub": "subtract", "Mul": "multiply", "Div": "divide", "Pad": "pad", "Transpose": "transpose",
-    "Identity": "same", "Cast": "same", "Dropout": "same", "GreaterOrEqual": "compare", "Greater": "compare",
-    "Less": "compare", "LessOrEqual": "compare", "Where": "where", "ArgMax": "same", "Softmax": "same",
-    "LogSoftmax": "same",
+    "Identity": "same", "Cast": "cast", "Dropout": "same", "GreaterOrEqual": "compare", "Greater": "compare",
+    "Less": "compare", "LessOrEqual": "compare", "Where": "where", "ArgMax": "end", "Softmax": "end",
+    "LogSoftmax": "end",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Wire:
-    """A tensor of the graph: its axes, and a padding with a value that the next convolution takes over."""
+    """A tensor of the graph: its axes, and a padding with a value that the next convolution takes over.
+
+    ``end`` is the operator after which nothing may come.
+    """
 
     tensor: Tensor
     layout: str = "NCHW"
     pad: Sides = NO_PAD
     pad_value: float = 0.0
+    end: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,13 +285,29 @@ class Layers:
         return replace(wire, pad=(top, left, bottom, right), pad_value=float(given))
 
     def same(self, node: onnx.NodeProto, operands: list[Operand], name: str) -> Wire:
-        """What changes no value, or not which one is the largest."""
-        return _wire(operands[0])
+        """What changes no value."""
+        return _wire(operands[0], ended=True)
+
+    def cast(self, node: onnx.NodeProto, operands: list[Operand], name: str) -> Wire:
+        wire = _wire(operands[0], ended=True)
+        if not wire.end and attributes(node)["to"] not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+            raise ExportError("only to float and double values keep what they are")
+        return wire
+
+    def end(self, node: onnx.NodeProto, operands: list[Operand], name: str) -> Wire:
+        """What does not change which score is the largest, where nothing follows it."""
+        wire, options = _wire(operands[0], ended=True), attributes(node)
+        default = 0 if node.op_type == "ArgMax" else -1
+        if options.get("axis", default) not in (1, -1) or options.get("select_last_index", 0):
+            raise ExportError("must be over the classes, and of equal scores take the first")
+        return replace(wire, end=node.op_type)
 
 
-def _wire(operand: Operand, padded: bool = False) -> Wire:
+def _wire(operand: Operand, padded: bool = False, ended: bool = False) -> Wire:
     if not isinstance(operand, Wire):
         raise ExportError("its first input must come from the network's input")
+    if operand.end and not ended:
+        raise ExportError(f"follows {operand.end}, which can only be at the end")
     if operand.pad != NO_PAD and not padded:
         raise ExportError("reads what a Pad node has padded: only Conv can")
     return operand
