@@ -119,7 +119,7 @@ ENGINE = (
     Mutation("a row is cleared in all channels", RUN, "step = (run->out_stride + 31) / 32", "step = 1"),
     Mutation("a row is cleared in the first channels", RUN, "i = channel / 32; i < words", "i = 0; i < words"),
     Mutation("a row starts in its second tile", RUN, "place = run->pools ? channel : place", "place = place"),
-    Mutation("the next 32 filters start behind", RUN, "*cursor = start;", ";"),
+    Mutation("the next 32 filters start behind", RUN, "                *cursor = start;", "                ;"),
     Mutation("the row is not clean at first", RUN, "memset(run->row, 0, ebnn_row_bytes(run->node))", "(void)run"),
     Mutation(
         "the output is not cleared to the end of a row",
@@ -173,9 +173,9 @@ ENGINE = (
     Mutation(
         "fed rows in steps of columns", OPEN, "stride = kernel->stride_h, above", "stride = kernel->stride_w, above"
     ),
-    Mutation("fed rows of a pool's first row", OPEN, "(pool->height - 1U) * stride + height", "height"),
-    Mutation("fed rows in the steps of the map", OPEN, "pool->stride_h * stride, pool->top", "stride, pool->top"),
-    Mutation("fed rows without the pool's padding", OPEN, "pool->top * stride + above", "above"),
+    Mutation("fed rows of a pool's first row", OPEN, "rows.count += (pool->height - 1U) * stride;", ";"),
+    Mutation("fed rows in the steps of the map", OPEN, "rows.step *= pool->stride_h;", ";"),
+    Mutation("fed rows without the pool's padding", OPEN, "rows.above += pool->top * stride;", ";"),
     Mutation("no rows below the last fed one", RUN, "feed->rows == net->input.height || until", "0 || until"),
     Mutation("a fed map begins anew in every row", RUN, "if (feed->rows == 1) {", "if (1) {"),
     Mutation("a fed map never begins anew", RUN, "if (feed->rows == 1) {", "if (0) {"),
@@ -245,7 +245,7 @@ ATTRIBUTES = (
     Mutation("flags without a meaning", OPEN, "(node->flags & ~allowed) == 0 && ", ""),
     Mutation("a border of two kinds", OPEN, "node->flags & EBNN_FLAG_BORDER_NONE ? 0 : EBNN_FLAG", "0 ? 0 : EBNN_FLAG"),
     Mutation("parameters of an OR", OPEN, "(!is_or || get32(record + 32) == 0)", "1"),
-    Mutation("int8 weights of 127", OPEN, "EBNN_FLAG_INT8_WEIGHTS ? 128 : 1", "EBNN_FLAG_INT8_WEIGHTS ? 127 : 1"),
+    Mutation("int8 weights of 127", OPEN, "EBNN_FLAG_INT8_WEIGHTS ? 128U : 1U", "EBNN_FLAG_INT8_WEIGHTS ? 127U : 1U"),
     Mutation("a window adds up to no more", OPEN, "(uint32_t)node->pool.height * node->pool.width : 1", "1 : 1"),
     Mutation("gains below 0 beyond the bound", OPEN, "magnitude((int16_t)get16(gains", "(uint32_t)(get16(gains"),
     Mutation(
@@ -446,8 +446,8 @@ TILES = (
     Mutation(
         "the next filter one chunk behind",
         LANES,
-        ".next = 4 * (node->row_words - words)",
-        ".next = 4 * node->row_words",
+        "4 * (node->row_words - words)",
+        "4 * node->row_words",
     ),
     Mutation(
         "bytes overflow in long chunks", LANES, "chunk < EBNN_LANES_CHUNK_MAX ? chunk : EBNN_LANES_CHUNK_MAX", "chunk"
@@ -512,7 +512,7 @@ TILES = (
     Mutation("taps of the first channel only", BYTES, "origin.x * channels + tap", "origin.x + tap"),
     Mutation("always the lower group of a byte", BYTES, "4 * (group & 1)", "0"),
     Mutation("weights of the first byte only", BYTES, "bytes->run->weights + group / 2", "bytes->run->weights"),
-    Mutation("weights of the next filter too early", BYTES, ".next = 4 * node->row_words", ".next = 4"),
+    Mutation("weights of the next filter too early", BYTES, "4 * node->row_words, NULL", "4, NULL"),
     Mutation(
         "taps overwritten before they are read",
         BYTES,
