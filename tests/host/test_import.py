@@ -198,6 +198,15 @@ def test_comparisons_and_their_ties(kind: str) -> None:
     check_equal(g, g.op("Flatten", g.op("Conv", x, g.signs(4, 20, 4, 4))), Input("bits"))
 
 
+@pytest.mark.parametrize("kind", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+def test_padding_that_follows_from_the_sizes(kind: str) -> None:
+    g = Graph(12, (3, 10, 9))
+    x = g.op("Conv", "input", g.signs(9, 3, 3, 3), strides=[2, 2], auto_pad=kind)
+    x = g.op("Where", g.op("Greater", x, 0.0), 1.0, -1.0)
+    x = g.op("GlobalAveragePool", g.op("Conv", x, g.signs(4, 9, 3, 3)))
+    check_equal(g, g.op("Flatten", x), Input("bits"))
+
+
 def test_averages_whose_padding_counts() -> None:
     g = Graph(11, (3, 9, 9))
     x = g.op("Conv", "input", g.signs(64, 3, 3, 3))
@@ -314,6 +323,7 @@ def small(extra: str = "", *inputs, seed: int = 0, **attributes) -> onnx.ModelPr
     (small("BatchNormalization", np.ones(4), np.ones(4), np.ones(4), np.zeros(4), epsilon=0.0),
      "batchnormalization1: variance plus epsilon 0 must be above 0"),
     (small("Mul", np.float32(np.nan)), "mul1: factor must be finite"),
+    (small("Sub", np.float32(0.5 + 1 / 512)), r"conv3: reads conv0: .*sign\(0\) = 0 is no bit"),
     (small("Softmax", axis=1), "sign2: follows Softmax, which can only be at the end"),
     (small("Softmax", axis=2), "softmax1: must be over the classes"),
     (small("Cast", to=TensorProto.INT32), "cast1: only to float"),
