@@ -128,7 +128,7 @@ def load_rows(device: Session, case: Case) -> list[bytes]:
 
 
 def fed_cases(device: Session, random_cases: list[Case]) -> list[Case]:
-    """Cases of both dtypes whose inputs have more than one row; of some only rows are kept, of others the input."""
+    """Cases of every dtype whose inputs have more than one row; of some only rows are kept, of others the input."""
     cases = small(device, [*make_golden.load(), *random_cases[:150]])
     nets = [(case, CEngine(case.blob).net) for case in cases]
     # The rows, and the slices of them that are fed, need room beside the input and the window.
@@ -154,7 +154,7 @@ def test_feed_gives_what_infer_gives(device: Session, random_cases: list[Case]) 
         for count in {1, 2, len(rows) - 1, len(rows)} - {0}:
             calls = -(-len(rows) // count)
             assert device.eval(f"fed({count})") == [None] * (calls - 1) + [prediction], (case.name, count)
-    assert len(kinds) == 4, "both dtypes, with a window of rows and with the whole input"
+    assert len(kinds) == 8, "every dtype, with a window of rows and with the whole input"
 
 
 def test_feed_gives_the_scores(device: Session) -> None:
@@ -223,7 +223,7 @@ def test_wrong_inputs_get_a_sentence_and_the_board_goes_on(device: Session) -> N
 def test_newer_format(device: Session) -> None:
     blob = built.frozen_case().blob
     device.exec(f"b = bytearray({blob[:64]!r})\nb[4] = 1\nb[5] = 3")
-    text = "ValueError: model format 1.3, this ebnn reads 0.4: update the firmware or export again"
+    text = "ValueError: model format 1.3, this ebnn reads 1.0: update the firmware or export again"
     assert raised(device, "ebnn.Model(b)") == text
 
 
