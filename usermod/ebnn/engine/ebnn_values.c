@@ -69,7 +69,7 @@ static void add_tap(const block_t *block, uint32_t tap, const int32_t *x, int32_
     }
 }
 
-static void sum_depthwise(const block_t *block, const ebnn_origin_t *origin, int32_t *sums) {
+EBNN_NOINLINE static void sum_depthwise(const block_t *block, const ebnn_origin_t *origin, int32_t *sums) {
     const ebnn_run_t *run = block->run;
     const ebnn_window_t *kernel = &run->node->kernel;
     const uint32_t start = block->channel * ebnn_element_bits(run->node->input);
@@ -96,7 +96,7 @@ static void sum_depthwise(const block_t *block, const ebnn_origin_t *origin, int
 }
 
 // Sums at a position of the map. Where the window is the position, the patch of the first block serves all of them.
-static int32_t sum_position(block_t *block, uint32_t y, uint32_t x, int32_t *sums) {
+EBNN_NOINLINE static int32_t sum_position(block_t *block, uint32_t y, uint32_t x, int32_t *sums) {
     ebnn_run_t *run = block->run;
     const ebnn_node_t *node = run->node;
     const ebnn_cursor_t cursor = { y, x, 0, 0 };
@@ -139,17 +139,12 @@ static void poll(block_t *block) {
     }
 }
 
-// Pooled sums.
-static int32_t sum_window(block_t *block, int32_t *totals) {
+// Pooled sums of a window. Not inlined, as all that keeps blocks of numbers: most nodes have no such window.
+EBNN_NOINLINE static int32_t sum_window(block_t *block, int32_t *totals) {
     const ebnn_node_t *node = block->run->node;
     const ebnn_window_t *pool = &node->pool;
     const span_t rows = span_of(block->y, pool->stride_h, pool->top, pool->height, node->map_h);
     const span_t columns = span_of(block->x, pool->stride_w, pool->left, pool->width, node->map_w);
-    if (pool->height * pool->width == 1) {
-        int32_t taps = sum_position(block, rows.first, columns.first, totals);
-        poll(block);
-        return taps;
-    }
     const int adds = ebnn_has(node, EBNN_FLAG_SUM);
     int32_t sums[BLOCK];
     for (uint32_t i = 0; i < block->count; i++) {
@@ -167,6 +162,16 @@ static int32_t sum_window(block_t *block, int32_t *totals) {
         }
     }
     return 0;
+}
+
+static int32_t sum_block(block_t *block, int32_t *sums) {
+    const ebnn_window_t *pool = &block->run->node->pool;
+    if (pool->height * pool->width != 1) {
+        return sum_window(block, sums);
+    }
+    int32_t taps = sum_position(block, block->y * pool->stride_h, block->x * pool->stride_w, sums);
+    poll(block);
+    return taps;
 }
 
 // --- endings
@@ -194,7 +199,7 @@ EBNN_NOINLINE static void end_bits(const block_t *block, int32_t taps, const int
 }
 
 // Add the second input, as far as it has such channels.
-static void add_second(const block_t *block, int32_t *numbers) {
+EBNN_NOINLINE static void add_second(const block_t *block, int32_t *numbers) {
     const ebnn_run_t *run = block->run;
     const ebnn_value_t *second = run->second;
     if (block->first >= second->channels) {
@@ -263,7 +268,7 @@ static void run_position(block_t *block, uint32_t most) {
         int32_t sums[BLOCK];
         uint32_t left = end - block->channel;
         block->count = left < most ? left : most;
-        int32_t taps = sum_window(block, sums);
+        int32_t taps = sum_block(block, sums);
         if (node->output.dtype == EBNN_DTYPE_BITS) {
             end_bits(block, taps, sums);
         } else {
