@@ -419,6 +419,14 @@ def test_chains_with_averages_are_exact(text: str, shape: tuple, more: dict) -> 
         assert sum(node.geometry.pool_sum for node in network.nodes) >= tokens.count("a")
 
 
+def test_offsets_finer_than_their_sums_are_named() -> None:
+    chain = build("4c3-a-3", (6, 6, 1))
+    chain.scores.step = 2.0**-5
+    chain.scores.bias.array[...] = 2.0**-6
+    with pytest.raises(ebnn.EbnnError, match=r"/scores \(Scores\): its step 0.03125 is finer than its sums"):
+        lower(chain, images((6, 6, 1)))
+
+
 def test_sum_pool_by_hand_and_by_differences() -> None:
     x = np.arange(30, dtype=np.float32).reshape(1, 3, 5, 2)
     y = sum_pool(chainer.Variable(x), (3, 2))

@@ -244,6 +244,13 @@ def test_scores_are_scaled_integers() -> None:
     assert logits.array.argmax(axis=1).tolist() == [0, 0]
 
 
+def test_scores_of_finer_sums_have_finer_offsets() -> None:
+    link = Scores(3, scale=1.0, step=0.25)
+    link.bias.array[...] = (0.6, -1.2, 0.05)
+    assert link.offsets.tolist() == [1.25, -2.5, 0]
+    assert link(chainer.Variable(np.float32([[0.5, 1, 0]]))).array.tolist() == [[1.75, -1.5, 0]]
+
+
 def test_scores_gradients_equal_differences() -> None:
     link, generator = Scores(3), np.random.default_rng(9)
     sums = chainer.Variable(generator.integers(-9, 9, (4, 3)).astype(np.float32))

@@ -21,9 +21,9 @@ def test_products_are_those_of_the_layers():
 
 def test_command_prints_every_part(capsys, monkeypatch):
     monkeypatch.setattr(speed, "STEPS", 2)
-    assert speed.main(["--dataset", "digits", "--arch", "8c3p1-p2-8c3p1-p3s1-10"]) == 0
+    assert speed.main(["--dataset", "digits", "--arch", "8c3p1-p2-d3p1+-8c3p1-p3s1-10"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head == "digits, 8c3p1-p2-8c3p1-p3s1-10, batch 32"
+    assert head == "digits, 8c3p1-p2-d3p1+-8c3p1-p3s1-10, batch 32"
     for part in (*speed.PARTS.values(), "scores and loss", "optimizer", "a step", "BLAS", "an epoch"):
         assert any(line.startswith(part) for line in lines), part
     blas = next(line for line in lines if line.startswith("BLAS"))

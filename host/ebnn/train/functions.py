@@ -302,15 +302,19 @@ def _by_channel(x: Array) -> Array:
 
 
 class ScoresFunction(chainer.FunctionNode):
-    """exp(log_scale) * (s + B), B = 2 * round(bias); the gradient passes through round unchanged.
+    """exp(log_scale) * (s + B), B = 2 bias rounded to multiples of ``step``; the gradient passes through unchanged.
 
     ``integers`` holds s + B, float32, afterwards.
     """
 
+    def __init__(self, step: float = 2.0) -> None:
+        super().__init__()
+        self._step = step
+
     def forward(self, inputs: Arrays) -> Arrays:
         sums, bias, log_scale = inputs
         self.retain_inputs((2,))
-        self.integers = sums + even_offsets(bias)
+        self.integers = sums + offsets_of(bias, self._step)
         return (np.exp(log_scale) * self.integers,)
 
     def backward(self, indexes: tuple[int, ...], gradients: tuple[Variable, ...]) -> tuple[Variable, ...]:
@@ -320,9 +324,9 @@ class ScoresFunction(chainer.FunctionNode):
         return tuple(chainer.as_variable(found[index]) for index in indexes)
 
 
-def even_offsets(bias: np.ndarray) -> np.ndarray:
-    """float32 2 * round(bias): sums of one layer are all even or all odd, so even steps are its resolution."""
-    return np.float32(2) * np.rint(bias)
+def offsets_of(bias: np.ndarray, step: float) -> np.ndarray:
+    """float32 2 bias, in steps: sums of -1 and +1 are all even or all odd, so even steps are their resolution."""
+    return np.float32(step) * np.rint(bias * np.float32(2 / step))
 
 
 def max_pool(x: Variable, window: int | Pair, stride: int | Pair | None = None, pad: int | Pair = 0) -> Variable:

@@ -8,7 +8,9 @@ The order to use is convolution, pool, batch norm, sign; ``BinaryDense`` then ``
 
 The first link takes the images as they are, uint8; a byte x then counts as the integer 2 x - 255. Between a linear
 link and sign may stand any of ``PReLU``, ``RPReLU``, ``BatchNorm`` and ``Shift``, and one pool after a convolution:
-they cost the device nothing, because all of them together are folded into one threshold a channel.
+they cost the device nothing, because all of them together are folded into one threshold a channel. ``Levels`` right
+before sign makes more channels. A residual block is ``r = self.map1(self.conv1(h), r)``, then ``h = sign(r)``, with a
+``maps.MapNorm``.
 """
 
 from __future__ import annotations
@@ -350,21 +352,25 @@ class Scores(chainer.Link):
 
     Args:
         classes: number of scores.
+        scale: with which training begins.
+        step: of B: 2 for sums of -1 and +1; for those of averages and other maps of integers a power of two down to
+            2^-fraction of theirs, since their sums are finer and smaller.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, scale: float = SCALE_START, step: float = 2.0) -> None:
         super().__init__()
+        self.step = step
         with self.init_scope():
             self.bias = chainer.Parameter(np.zeros(classes, np.float32))
-            self.log_scale = chainer.Parameter(np.full(1, np.log(SCALE_START), np.float32))
+            self.log_scale = chainer.Parameter(np.full(1, np.log(scale), np.float32))
 
     @property
     def offsets(self) -> np.ndarray:
-        """int32 B, one a class; always even."""
-        return functions.even_offsets(self.bias.array).astype(np.int32)
+        """float32 B, one a class: multiples of ``step``."""
+        return functions.offsets_of(self.bias.array, self.step)
 
     def forward(self, sums: Variable) -> Variable:
         """Logits float32 (N, classes) from the integer sums of a ``BinaryDense``."""
         if sums.shape[1:] != self.bias.shape:
             raise NetworkError(f"{self.name} (Scores): {len(self.bias)} classes, but the input is {sums.shape}")
-        return functions.ScoresFunction().apply((sums, self.bias, self.log_scale))[0]
+        return functions.ScoresFunction(self.step).apply((sums, self.bias, self.log_scale))[0]

@@ -1,16 +1,17 @@
 """A trained chain as a network of integers: ``lower`` walks the chain's functions and folds each group of them.
 
-What can be exported, in this order, any number of times, and a dense layer with Scores at the end:
+What can be exported, in this order, any number of times, and Scores at the end:
 
-    BinaryConv2D -> ... -> sign -> [max_pool ...]
-    BinaryDepthwise2D -> ... -> sign
-    BinaryDense  -> ... -> sign
-    BinaryConv2D -> MapNorm, and of its map: Shift -> sign, average, or another MapNorm that adds to it
-    BinaryDense -> Scores
+    [thermometer]
+    BinaryConv2D or BinaryDepthwise2D -> ... -> sign -> [max_pool ...]
+    BinaryDense -> ... -> sign
+    BinaryConv2D or BinaryDepthwise2D -> MapNorm, of whose map: ... -> sign, average, or the next MapNorm on top
+    BinaryDense -> Scores, or BinaryConv2D with the sums over its whole map
 
-The dots are any of BatchNorm, Shift, PReLU and RPReLU, and after a convolution one max_pool among them. Each never
-falls or never rises with what it reads, channel by channel, so all together switch a bit at one threshold. It is found
-by evaluating them, so it does not matter how they round.
+The dots are any of BatchNorm, Shift, Levels, PReLU and RPReLU, and after a convolution one max_pool among them. Each
+never falls or never rises with what it reads, channel by channel, so all together switch a bit at one threshold, of
+each level. It is found by evaluating them, so it does not matter how they round. A slope below 0 turns round once:
+then every sum is evaluated, and two thresholds are found.
 
 A pool takes the largest value. With f before the pool and sign's g after it, bit = g(max f(s)): where f rises that is
 g(f(max s)), where it falls g(f(min s)) = g(f(-max(-s))), and then the weights are negated. Where the whole falls with
@@ -256,7 +257,10 @@ def _falls(before: Sequence[Call], sums: _Sums) -> np.ndarray:
 
 def _score_params(group: Group, source: _Known) -> dict:
     """Weights and offsets of the last node."""
-    weights, offsets = _weights(group), group.integers.link.offsets.astype(np.int64) << source.fraction
+    weights, offsets = _weights(group), group.integers.link.offsets * 2.0**source.fraction
+    if (offsets != np.rint(offsets)).any():
+        raise ExportError(f"{group.integers.where}: its step {group.integers.link.step} is finer than its sums")
+    offsets = offsets.astype(np.int64)
     _Sums.of(group, source, weights)
     if source.dtype == "u8":
         # 2 acc - 255 sum(w) + B is odd for all classes or for none: halving it keeps their order.

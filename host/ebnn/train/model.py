@@ -28,6 +28,8 @@ from ebnn.train.weights import INT8
 
 Step = tuple[str, str, dict]  # what to do, the link's name, further arguments
 
+AVERAGE_SCALE = 1 / 2  # of scores that are sums of averages, when training begins
+AVERAGE_STEP = 4  # their offsets are multiples of 2^-4, or of the averages' own step
 DEVIATION = 1 / math.sqrt(3)  # of values spread evenly over -1 to 1
 
 
@@ -116,10 +118,18 @@ class Net(chainer.Chain):
     def _add_average(self, index: int) -> None:
         if self._makes_scores(index - 1):
             self.steps.append(("flat", "", {}))
-            self._add_link("scores", Scores(self.architecture.classes))
+            added = math.prod(self._window(index - 1)["average"]) * getattr(self, f"conv{self._number}").taps
+            self._add_link("scores", Scores(self.architecture.classes, 2 / math.sqrt(added)))
         else:
             grid = maps.Grid.of(self.config.maps) if self.architecture.map_before(index) else None
             self.steps.append(("average", "", {"grid": grid}))
+
+    def _of_averages(self, index: int) -> tuple[float, float]:
+        """Scale and step of scores that are sums of averages, which are small and fine."""
+        count = math.prod(self.shapes[index][:2])
+        in_map = self.architecture.map_before(index)
+        fraction = maps.FRACTIONS[self.config.maps] if in_map else round(math.log2(count))
+        return AVERAGE_SCALE, 2.0 ** -min(fraction, AVERAGE_STEP)
 
     def _map_norm(self, linear: links.BinaryLink, layer: arch.Conv | arch.Depthwise, index: int) -> MapNorm:
         """Batch norm onto a map of integers."""
@@ -151,7 +161,8 @@ class Net(chainer.Chain):
         link = BinaryDense(size, layer.units, binarizer=self.config.weights, gain=gain)
         self._add_link(name, link)
         if last:
-            self._add_link("scores", Scores(layer.units))
+            averages = self.architecture.layers[index - 1] == arch.Average()
+            self._add_link("scores", Scores(layer.units, *(self._of_averages(index - 1) if averages else ())))
         else:
             self._add_features(link, layer)
 

@@ -31,7 +31,9 @@ STEPS = 40
 REPEATS = 3  # the least of so many: other programs only ever add
 PARTS = {
     "BinaryConv2DFunction": "convolution and its pool",
+    "BinaryDepthwise2DFunction": "depthwise",
     "BinaryDenseFunction": "dense",
+    "RoundFunction": "maps of integers",
     "MaxPoolFunction": "pools of other windows",
     "BatchNormFunction": "batch norm",
     "SignFunction": "sign",
@@ -66,7 +68,7 @@ def products(chain: chainer.Chain, images: np.ndarray) -> list[Product]:
     """The matrix products of one training step on ``images``."""
     found: list[Product] = []
     for call in calls(chain, images):
-        if not isinstance(call.link, BinaryLink):
+        if not isinstance(call.link, BinaryLink) or call.kind == "depthwise":  # which is no matrix product
             continue
         filters, taps, positions = len(call.link.W), call.link.taps, len(images)
         if isinstance(call.function, BinaryConv2DFunction):
