@@ -179,7 +179,8 @@ def chosen(arguments: list[str], base: Config = SMALL) -> Config:
     return make_config(parser().parse_args(["train", *arguments]), base)
 
 
-@pytest.mark.parametrize("left_out", [{"polish", "order"}, {"weights", "features", "negative_slopes"}])  # which contradict
+# Those that contradict each other.
+@pytest.mark.parametrize("left_out", [{"polish", "order"}, {"weights", "features", "negative_slopes"}])
 def test_command_line_reaches_every_field(left_out: set[str], tmp_path: Path) -> None:
     """What --set gives is what a file gives, and the saved file reads back as the same."""
     other = {bool: lambda value: not value, int: lambda value: value + 2, float: lambda value: 0.5}
