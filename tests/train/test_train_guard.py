@@ -135,6 +135,8 @@ def test_test_images_are_seen_twice_and_only_at_the_end(few: data.Dataset, monke
         ("distill = 0.5", "distill must be 0 without a teacher"),
         ("bop_rate = 0.0", "bop_rate must be above 0"),
         ("copies = -1", "copies must be 0 or more"),
+        ("freeze = 0.6", "freeze must be 0 to 0.5"),
+        ('freeze = 0.1\nweights = "standard"', "freeze must be 0 where weights are not the signs of latent ones"),
         ("copies = 2", "copies must be 0 without augment"),
         ("ste_clip = nan", "ste_clip must be above 0"),
         ('augment = "blur"', "blur"),
@@ -180,7 +182,7 @@ def chosen(arguments: list[str], base: Config = SMALL) -> Config:
 
 
 # Those that contradict each other.
-@pytest.mark.parametrize("left_out", [{"polish", "order"}, {"weights", "features", "negative_slopes"}])
+@pytest.mark.parametrize("left_out", [{"polish", "freeze", "order"}, {"weights", "features", "negative_slopes"}])
 def test_command_line_reaches_every_field(left_out: set[str], tmp_path: Path) -> None:
     """What --set gives is what a file gives, and the saved file reads back as the same."""
     other = {bool: lambda value: not value, int: lambda value: value + 2, float: lambda value: 0.5}

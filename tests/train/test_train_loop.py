@@ -45,6 +45,7 @@ STATEFUL = {
     "sgd": SMALL.replace(optimizer="sgd", two_stage=0.3, estimator="error-decay", copies=2),
     "bop": SMALL.replace(optimizer="bop", gain=True, activation="rprelu", learnable_shift=True, schedule="step"),
     "two stages": SMALL.replace(two_stage=0.67, estimator="reste", weights="standard", bnn_plus=1e-3),
+    "frozen": SMALL.replace(freeze=0.05, two_stage=0.34, lr=0.05),
     "not estimated anew": SMALL.replace(reestimate=False, order="norm-pool-sign", warmup=2),
 }
 

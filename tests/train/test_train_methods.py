@@ -33,6 +33,7 @@ from ebnn.train import (
     weights,
 )
 from ebnn.train.config import ORDERS
+from ebnn.train.freeze import Freezer
 from ebnn.train.lower import lower
 from ebnn.train.model import binary_links
 
@@ -121,6 +122,7 @@ def test_functions_on_both_sides_of_a_pool(seed: int) -> None:
         Config(estimator="swishsign", activation="rprelu", order="norm-pool-sign", two_stage=0.5),
         Config(estimator="error-decay", weights="magnitude", optimizer="sgd", lr=0.1, bnn_plus=1e-4),
         Config(estimator="reste", activation="prelu", order="norm-sign-pool", optimizer="bop", schedule="linear"),
+        Config(estimator="error-decay", two_stage=0.25, freeze=0.1, lr=0.03),
         Config(estimator="ste", ste_clip=0.5, schedule="step", reestimate=False, augment="shift1", copies=2),
     ],
 )
@@ -277,7 +279,7 @@ def test_slopes_below_zero_count_as_zero_and_learn_only_upwards() -> None:
 def bop(digits: data.Dataset, **changes) -> tuple:
     config = Config(arch="4c3-10", optimizer="bop", lr=0.01, bop_rate=0.5, bop_threshold=0.25, **changes)
     chain = build(config, digits.shape)
-    return chain, optimizers.setup(chain, config)
+    return chain, optimizers.setup(chain, config, 10)
 
 
 def test_bop_flips_what_its_average_opposes(digits: data.Dataset) -> None:
@@ -302,7 +304,7 @@ def test_bop_flips_what_its_average_opposes(digits: data.Dataset) -> None:
 def test_pull_moves_latents_towards_one() -> None:
     config = Config(arch="4c3-10", optimizer="sgd", lr=0.5, bnn_plus=0.1)
     chain = build(config, (5, 5, 1))
-    optimizer = optimizers.setup(chain, config)
+    optimizer = optimizers.setup(chain, config, 10)
     chain.conv1.W.array.flat[:5] = (0.5, -0.5, 1.5, -1.5, 0)
     before = {name: param.array.copy() for name, param in chain.namedparams()}
     for param in chain.params():
@@ -311,6 +313,28 @@ def test_pull_moves_latents_towards_one() -> None:
     moved = (chain.conv1.W.array - before["/conv1/W"]).flat[:5]
     np.testing.assert_allclose(moved, [0.05, -0.05, -0.05, 0.05, 0], rtol=1e-4)
     assert np.array_equal(chain.bn1.gamma.array, before["/bn1/gamma"])
+
+
+def test_a_weight_that_oscillates_is_frozen_on_the_side_where_it_was_most() -> None:
+    config = Config(arch="4c3-10", epochs=2, freeze=0.01)
+    link, steps = build(config, (5, 5, 1)).conv1, 200
+    link.W.update_rule = chainer.optimizer.UpdateRule()
+    freezer, latent = Freezer(link, config.freeze, 0, steps), link.W.array
+    latent.flat[:2] = (0.1, -0.1)
+    frozen_at = []
+    for step in range(steps):
+        link.W.update_rule.t = step + 1
+        freezer.before(link.W.update_rule, link.W)
+        latent.flat[0] = -0.2 if step % 3 == 2 else 0.1  # two steps of three it is +1
+        freezer.after(link.W.update_rule, link.W)
+        if link.frozen.flat[0] != 0:
+            frozen_at.append(step)
+    # It flips in two steps of three: at 0.5 * (0.01 / 0.5) ** share that is too often once the average has risen.
+    assert 20 < frozen_at[0] < steps - 20
+    assert frozen_at == list(range(frozen_at[0], steps))
+    assert latent.flat[0] > 0
+    assert latent.flat[1] == np.float32(-0.1)
+    assert np.count_nonzero(link.frozen) == 1
 
 
 def test_two_stages(digits: data.Dataset) -> None:

@@ -221,7 +221,7 @@ def test_the_twin_has_the_same_form_and_images() -> None:
 
 def test_the_twin_s_accuracy_is_kept(few: data.Dataset, tmp_path: Path) -> None:
     config = STUDENT
-    first = train_and_export(few, config, tmp_path, silent, Wish(twin=True))
+    first = train_and_export(few, config, tmp_path, silent, Wish(twin=0))
     chain = load_run(tmp_path / "twin")
     assert first["float_twin_test_accuracy"] == (logits_of(chain, few.x_test).argmax(axis=1) == few.y_test).mean()
     assert not np.array_equal(np.abs(chain.conv1.W.array), np.ones_like(chain.conv1.W.array))
@@ -234,7 +234,7 @@ def test_the_twin_s_accuracy_is_kept(few: data.Dataset, tmp_path: Path) -> None:
 
 def test_floats_have_no_twin(few: data.Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no float twin"):
-        train_and_export(few, FLOAT, tmp_path, silent, Wish(twin=True))
+        train_and_export(few, FLOAT, tmp_path, silent, Wish(twin=0))
     assert not list(tmp_path.iterdir())
 
 
@@ -246,9 +246,13 @@ def test_the_command(few: data.Dataset, tmp_path: Path, capsys: pytest.CaptureFi
     floats = ["--set", "weights=float", "--set", "features=relu", "--lr", "0.03"]
     assert main([*common, "8c3-p2-10", *floats, "--out", str(tmp_path / "t")]) == 0
     assert f"ebnn train --set teacher={tmp_path / 't'} --set distill=0.5" in capsys.readouterr().out
-    learning = ["--set", f"teacher={tmp_path / 't'}", "--set", "distill=0.5", "--twin"]
+    learning = ["--set", f"teacher={tmp_path / 't'}", "--set", "distill=0.5", "--twin", "2"]
     assert main([*common, "4c3-p2-10", *learning, "--out", str(tmp_path / "s")]) == 0
     metrics = json.loads((tmp_path / "s" / "metrics.json").read_text())
     said = capsys.readouterr().out
+    assert (metrics["float_twin_epochs"], len((tmp_path / "s" / "twin" / "log.jsonl").read_text().splitlines())) == (
+        2,
+        2,
+    )
     for key, who in (("float_twin", "float twin"), ("teacher", "teacher")):
         assert f"{100 * metrics[f'{key}_test_accuracy']:.2f} % of them by its {who}" in said

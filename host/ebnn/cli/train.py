@@ -59,7 +59,12 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     add_prepare_option(train)
     add_sure_option(train, "; 0: no margin")
     train.add_argument(
-        "--twin", action="store_true", help="then train the same network with floats, to compare with (OUT/twin)"
+        "--twin",
+        nargs="?",
+        type=positive,
+        const=0,
+        metavar="EPOCHS",
+        help="then train the same network with floats (OUT/twin), to compare with, as many epochs or EPOCHS",
     )
     train.add_argument("--out", type=Path, help="output folder (default: build/train/DATASET, in a checkout its own)")
     train.add_argument("--seeds", type=positive, metavar="N", help="train with N seeds, and export the best of them")

@@ -63,6 +63,7 @@ class Config:
         temperature: that both answers are softened with.
         reestimate: whether the statistics of batch norm are estimated anew after each epoch.
         polish: epochs of greedy flips after the others (``ebnn.train.polish``).
+        freeze: flips a step above which a weight is frozen at the end, up to 0.5 (``ebnn.train.freeze``); 0: none is.
 
     Raises:
         ConfigError: naming the field that is out of range, or two that contradict each other.
@@ -102,6 +103,7 @@ class Config:
     temperature: float = 4.0
     reestimate: bool = True
     polish: int = 0
+    freeze: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -148,6 +150,7 @@ def _numbers(config: Config) -> Rules:
     not_negative = ("warmup", "bnn_plus", "copies", "polish")
     return {
         "epochs": (config.epochs >= 1, "1 or more"),
+        "freeze": (0 <= config.freeze <= 0.5, "0 to 0.5"),
         "batch": (config.batch >= 2, "2 or more: batch norm needs them"),
         "seed": (0 <= config.seed < SEEDS, f"0 to {SEEDS - 1}"),
         "smoothing": (0 <= config.smoothing < 1, "at least 0 and below 1"),
@@ -196,9 +199,12 @@ def _pairs(config: Config) -> Rules:
         rules["bnn_plus"] = (not no_latents, f"0 with optimizer bop, {no_latents}")
     if config.copies > 0:
         rules["copies"] = (bool(config.augment), "0 without augment")
+    signs = config.is_binary and config.weights != "standard"
+    unsigned = "0 where weights are not the signs of latent ones (float, standard) or features=relu"
     if config.polish > 0:
-        signs = config.is_binary and config.weights != "standard"
-        rules["polish"] = (signs, "0 where weights are not the signs of latent ones (float, standard) or features=relu")
+        rules["polish"] = (signs, unsigned)
+    if 0 < config.freeze <= 0.5:
+        rules["freeze"] = (signs, unsigned)
     if config.distill > 0:
         rules["distill"] = (bool(config.teacher), "0 without a teacher")
     return rules

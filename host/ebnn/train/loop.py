@@ -118,14 +118,14 @@ class Run:
         self.team.check(min(config.batch, len(self.training)))
         guard.check_classes(data, self.training)
         guard.check_logits(chain, data)
-        self.optimizer = optimizers.setup(chain, config)
+        self.steps = max(1, len(self.training) // config.batch)
+        self.optimizer = optimizers.setup(chain, config, self.steps)
         self.augment = augment.parse(config.augment)
         self.epochs: list[Epoch] = []
         self.best = checkpoint.state_of(chain)
         self.first_loss: float | None = None
         self.latent = model.binary_links(chain)
         self.watch = watch.Watch(chain, config.latent_clip)
-        self.steps = max(1, len(self.training) // config.batch)
 
     def complete(self, report: Report) -> Result:
         """Train the epochs that are missing, then measure the best."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ebnn.train import arrays
 from ebnn.train.compat import chainer
 from ebnn.train.config import Config
+from ebnn.train.freeze import Freezer
 from ebnn.train.model import binary_links
 
 MOMENTUM = 0.9  # of sgd
@@ -51,8 +52,8 @@ class Pull:
         param.grad += xp.float32(self.strength) * xp.sign(xp.abs(param.array) - 1) * xp.sign(param.array)
 
 
-def setup(chain: chainer.Chain, config: Config) -> chainer.Optimizer:
-    """The optimizer of a run, with a rule for each parameter of ``chain``; its state is saved and restored with it."""
+def setup(chain: chainer.Chain, config: Config, steps: int) -> chainer.Optimizer:
+    """The optimizer of a run with ``steps`` an epoch, a rule for each parameter; its state is saved and restored."""
     if config.optimizer == "sgd":
         optimizer = chainer.optimizers.MomentumSGD(config.lr, MOMENTUM)
     else:
@@ -64,6 +65,8 @@ def setup(chain: chainer.Chain, config: Config) -> chainer.Optimizer:
             link.W.update_rule = Bop(optimizer.hyperparam, config)
         if config.bnn_plus:
             link.W.update_rule.add_hook(Pull(config.bnn_plus), "pull")
+        if config.freeze:
+            Freezer(link, config.freeze, steps * config.first_binary_epoch, steps * config.epochs)
     return optimizer
 
 

@@ -34,13 +34,14 @@ class Wish:
         fit: the device's memory for speed (``ebnn.plan.make_plan``).
         preparation: is recorded: how pictures became the images of the data set. None: as the data set says.
         sure: share of right ones that the sure answers should reach on the held-out images; 0: no margin is calibrated.
-        twin: whether the float twin is trained too; its accuracy then stands in the metrics, and stays there.
+        twin: epochs of the float twin that is trained too, its accuracy then stands in the metrics, and stays there; 0:
+            as many as the run has; None: no twin is trained.
     """
 
     fit: Fit = DEFAULT_FIT
     preparation: Preparation | None = None
     sure: float = DEFAULT_SURE
-    twin: bool = False
+    twin: int | None = None
 
 
 DEFAULT_WISH = Wish()
@@ -63,7 +64,7 @@ def train_and_export(
         ExportError: when trainer and integers disagree.
     """
     preparation = _preparation(data, wish)
-    if wish.twin and not config.is_binary:
+    if wish.twin is not None and not config.is_binary:
         raise ConfigError("a float network (weights float or features relu) has no float twin: leave --twin out")
     if not distributed.team().first:
         return _beside_the_first(data, config, report, wish)
@@ -78,7 +79,9 @@ def train_and_export(
         reached = f"the integers reach {accuracy}, the trainer {result.metrics['test_accuracy']}"
         raise ExportError(f"{folder}: {reached}: please report this")
     metrics = result.metrics | {"model_bytes": len(build_model(network, wish.fit))}
-    metrics |= train_twin(data, config, Path(folder), report) if wish.twin else _twin_metrics(Path(folder))
+    metrics |= _twin_metrics(Path(folder))
+    if wish.twin is not None:
+        metrics |= train_twin(data, config, Path(folder), report, wish.twin)
     if preparation is not None:
         metrics |= {"prepare": str(preparation)}
     if wish.sure:
@@ -93,8 +96,8 @@ def train_and_export(
 def _beside_the_first(data: Dataset, config: Config, report: Report, wish: Wish) -> dict:
     """What another process than the first one does: its share of every training. It writes nothing."""
     result = train(data, config, None, report)
-    if wish.twin:
-        train_twin(data, config, None, report)
+    if wish.twin is not None:
+        train_twin(data, config, None, report, wish.twin)
     return result.metrics
 
 

@@ -40,14 +40,15 @@ def floating(config: Config, **changes: object) -> Config:
     return Config(**(kept | shared | {"weights": "float", "features": "relu", "lr": FLOAT_LR} | changes))
 
 
-def train_twin(data: Dataset, config: Config, folder: Path | None, report: Report) -> dict:
-    """Train the float twin of a run: the same architecture, epochs, images and seed.
+def train_twin(data: Dataset, config: Config, folder: Path | None, report: Report, epochs: int = 0) -> dict:
+    """Train the float twin of a run: the same architecture, images and seed.
 
     Args:
         data: the run's.
         config: the run's.
         folder: the run's; the twin lies in its folder ``twin``, and goes on from there. None: nothing is written.
         report: is called with each line.
+        epochs: of the twin; 0: as many as the run's.
 
     Returns:
         Figures for metrics.json, accuracies from 0 to 1.
@@ -57,8 +58,10 @@ def train_twin(data: Dataset, config: Config, folder: Path | None, report: Repor
     """
     from ebnn.train import loop
 
-    result = loop.train(data, floating(config), folder and folder / TWIN, _named("twin", report))
-    return {TWIN_METRICS + name: result.metrics[name] for name in ("held_out_accuracy", "test_accuracy")}
+    twin = floating(config, epochs=epochs or config.epochs)
+    result = loop.train(data, twin, folder and folder / TWIN, _named("twin", report))
+    figures = {name: result.metrics[name] for name in ("held_out_accuracy", "test_accuracy")}
+    return {TWIN_METRICS + name: value for name, value in (figures | {"epochs": twin.epochs}).items()}
 
 
 def find(config: Config, data: Dataset, folder: Path | None, report: Report) -> Teacher:
