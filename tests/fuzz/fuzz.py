@@ -75,8 +75,8 @@ def engine_files(target: str = "kernels") -> list[Path]:
     """The C files that a model goes through, and the harness for them."""
     if target == "small":
         return [driver.small_source(), HERE / "harness_small.c"]
-    names = ("bytes", "lanes", "open", "plain", "run", "values")
-    return [*(engine_sources()[0].parent / f"ebnn_{name}.c" for name in names), HERE / "harness.c"]
+    engine = (path for path in engine_sources() if path.suffix == ".c" and path.stem != "ebnn_input")
+    return [*engine, HERE / "harness.c"]
 
 
 def state(target: str = "kernels") -> str:
@@ -113,7 +113,8 @@ def seeds() -> list[bytes]:
     """Models to begin with: golden, random and tight ones, the damaged ones, and what was found before."""
     random = [vectors.random_case(seed) for seed in networks.SEEDS]
     shrinking = [vectors.shrinking_case(seed) for seed in networks.SHRINKING]
-    cases = make_golden.load() + random + vectors.tight_cases(random[:100] + shrinking)
+    least = [vectors.least_case(seed) for seed in networks.LEAST]
+    cases = make_golden.load() + least + random + vectors.tight_cases(random[:100] + shrinking)
     blobs = [case.blob for case in cases] + [row.blob() for row in rows()] + (unpack() if PACKED.exists() else [])
     return [blob for blob in blobs if len(blob) <= MOST_BYTES]
 
