@@ -11,6 +11,8 @@ import pytest
 
 import built
 import make_golden
+import networks
+import vectors
 from ebnn import ops
 from ebnn.board.session import RemoteError, Session, connect
 from ebnn.board.targets import load_target
@@ -38,6 +40,13 @@ def as_module(source: str) -> ModuleType:
 def fallback() -> ModuleType:
     """The fallback on CPython."""
     return as_module(SOURCE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def some_cases() -> list[Case]:
+    """Some of the random networks with what the oracle says about them."""
+    shrinking = [vectors.shrinking_case(seed) for seed in networks.SHRINKING[::10]]
+    return [vectors.random_case(seed) for seed in networks.SEEDS[::4]] + shrinking
 
 
 @pytest.fixture(scope="module", params=BOARDS)
@@ -70,9 +79,20 @@ def test_golden_cases(fallback: ModuleType) -> None:
     assert used == {op.name for op in ops.OPS}, "a golden case for every operator"
 
 
-def test_random_networks(fallback: ModuleType, random_cases: list[Case], tight_cases: list[Case]) -> None:
-    for case in [*random_cases, *tight_cases[::5]]:
+def test_random_networks(fallback: ModuleType, some_cases: list[Case]) -> None:
+    for case in some_cases:
         check(fallback, case)
+    assert {decode(case.blob).network.input.dtype for case in some_cases} == {"bits", "u8", "i8", "i16"}
+
+
+def test_an_input_is_any_array(fallback: ModuleType, some_cases: list[Case]) -> None:
+    for case in some_cases[::5]:
+        value, run = decode(case.blob).network.input, case.runs[-1]
+        model = fallback.Model(case.blob)
+        codes = [code for code in "bhI" if len(run.data) % array(code).itemsize == 0]
+        for data in (*(array(code, run.data) for code in codes), memoryview(run.data), bytearray(run.data)):
+            assert model.scores(data) == tuple(run.scores), case.name
+        assert [model.feed(array("b", row)) for row in rows_of(value, run.data)][-1] == run.prediction, case.name
 
 
 def test_the_zoo(fallback: ModuleType) -> None:
@@ -104,8 +124,8 @@ def fed(feed: Callable, rows: list[bytes], count: int) -> list:
     return [feed(b"".join(rows[at : at + count])) for at in range(0, len(rows), count)]
 
 
-def test_feed(fallback: ModuleType, random_cases: list[Case]) -> None:
-    for case in [*make_golden.load(), *random_cases[::3]]:
+def test_feed(fallback: ModuleType, some_cases: list[Case]) -> None:
+    for case in [*make_golden.load(), *some_cases[::5]]:
         model, run = fallback.Model(case.blob), case.runs[0]
         rows = rows_of(decode(case.blob).network.input, run.data)
         for count in {1, len(rows)}:
@@ -131,8 +151,8 @@ def test_crc32_where_there_is_no_binascii() -> None:
     check(own, next(case for case in make_golden.load() if case.name == "network"))
 
 
-def test_cases_on_a_board(board: Session, random_cases: list[Case]) -> None:
-    cases = [case for case in [*make_golden.load(), *random_cases] if len(case.blob) < 2000]
+def test_cases_on_a_board(board: Session, some_cases: list[Case]) -> None:
+    cases = [case for case in [*make_golden.load(), *some_cases] if len(case.blob) < 2000]
     for case in cases[:: 1 if board.board == "unix" else 6]:
         run = case.runs[0]
         board.exec(f"m = None\ngc.collect()\nm = Model({case.blob!r})\nx = {run.data!r}")
