@@ -225,16 +225,19 @@ def test_cbin_conv(name: str, ties: bool) -> None:
 
 @pytest.mark.parametrize("name", ["BMaxPool2D"])
 def test_cbin_pool(name: str) -> None:
-    """Of the input, and of what a convolution makes, in which it is no layer of its own."""
+    """Of the input, and of what a convolution makes: a node of its own only behind a PReLU that turns."""
     for seed, (pool, case) in enumerate(itertools.product(POOLS, CASES)):
         alone = Trial(case.shape, "bits", seed)
         alone.max_pool(pool)
         alone.check("pool")
-        behind = Trial(case.shape, "bits", seed)
-        behind.conv(case)
-        behind.sign(peers.BatchNorm, False)
-        behind.max_pool(pool)
-        assert len(behind.check("conv").nodes) == 2
+        for turns in (False, True):
+            behind = Trial(case.shape, "bits", seed)
+            behind.conv(case)
+            if turns:
+                behind.prelu()
+            behind.sign(peers.BatchNorm, False)
+            behind.max_pool(pool)
+            assert len(behind.check("pool" if turns else "conv").nodes) == (3 if turns else 2)
 
 
 @both
