@@ -160,7 +160,8 @@ def test_damaged_files(contents: dict, tmp_path: Path, name: str, damage, said: 
         (cifar10.PICTURES, packed({"train/dog/0.jpg": NOISE}, "", "w:xz")[:3000], "truncated or not a tar archive"),
         (cifar10.PICTURES, packed({}, "", "w:xz"), "data_batch_1.bin: 0 bytes"),
     ],
-)
+    ids=["no archive", "truncated", "no batches", "no picture", "another class", "truncated picture", "empty"],
+)  # the archives hold the time, so their bytes name no test
 def test_damaged_archives(contents: dict, tmp_path: Path, name: str, content: bytes, said: str) -> None:
     write(tmp_path / "data", {name: content})
     with pytest.raises(DataError, match=said) as caught:
