@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RUN, OPEN, CORE, PLAIN, VALUES, LANES, BYTES, INPUT = (
+RUN, HITS, OPEN, CORE, PLAIN, VALUES, LANES, BYTES, INPUT = (
     f"usermod/ebnn/engine/ebnn_{name}"
-    for name in ("run.c", "open.c", "core.h", "plain.c", "values.c", "lanes.c", "bytes.c", "input.c")
+    for name in ("run.c", "hits.c", "open.c", "core.h", "plain.c", "values.c", "lanes.c", "bytes.c", "input.c")
 )
 SIM, FOLD, FORMAT, RECORD, BLOCKS, RULES, BITS, PLAN, GEOMETRY, PREPARE, CALIBRATE = (
     f"host/ebnn/{name}.py"
@@ -32,7 +32,7 @@ class Mutation:
 
 
 ENGINE = (
-    Mutation("hit on > instead of >=", CORE, "sums[i] >= threshold", "sums[i] > threshold"),
+    Mutation("hit on > instead of >=", PLAIN, "sums[i] >= threshold", "sums[i] > threshold"),
     Mutation(
         "unused bits counted as taps", PLAIN, "return (int32_t)node->taps;", "return (int32_t)(32 * node->row_words);"
     ),
@@ -98,58 +98,60 @@ ENGINE = (
     Mutation("windows reach as far as their strides", CORE, "(out - 1) * stride + window - pad", "out * stride - pad"),
     Mutation(
         "window one position too long",
-        RUN,
+        HITS,
         "cursor->first * stride + pool->height <= y",
         "cursor->first * stride + pool->height < y",
     ),
-    Mutation("window one position late", RUN, "(cursor->last + 1) * stride <= y", "(cursor->last + 1) * stride < y"),
+    Mutation("window one position late", HITS, "(cursor->last + 1) * stride <= y", "(cursor->last + 1) * stride < y"),
     Mutation(
-        "pool padding of the other end", RUN, "(int32_t)cursor->y + pool->top", "(int32_t)cursor->y + pool->bottom"
+        "pool padding of the other end", HITS, "(int32_t)cursor->y + pool->top", "(int32_t)cursor->y + pool->bottom"
     ),
-    Mutation("pool padding of the other side", RUN, "left = -(int32_t)pool->left", "left = -(int32_t)pool->right"),
-    Mutation("pool stride of the other axis", RUN, "left += pool->stride_w", "left += pool->stride_h"),
-    Mutation("rows of a pool in steps of columns", RUN, "stride = pool->stride_h;", "stride = pool->stride_w;"),
-    Mutation("last column of a window missing", RUN, "from < to; from++", "from + 1 < to; from++"),
-    Mutation("windows that overlap add up", RUN, "pool->height > pool->stride_h", "0"),
-    Mutation("a window is pooled a row late", RUN, "(int32_t)cursor->y >= behind", "(int32_t)cursor->y > behind"),
-    Mutation("rows between windows count for the next one", RUN, "behind = cursor->last *", "behind = cursor->first *"),
-    Mutation("the end of a window without its padding", RUN, "pool->height - pool->top;", "pool->height;"),
-    Mutation("a window cut short is not pooled", RUN, "cursor->y == run->rows) {", "0) {"),
-    Mutation("a row's hits stay for the next one", RUN, "            clear_row(run, channel);", "            ;"),
-    Mutation("a row is cleared in all channels", RUN, "step = (run->out_stride + 31) / 32", "step = 1"),
-    Mutation("a row is cleared in the first channels", RUN, "i = channel / 32; i < words", "i = 0; i < words"),
-    Mutation("a row starts in its second tile", RUN, "place = run->pools ? channel : place", "place = place"),
-    Mutation("the next 32 filters start behind", RUN, "                *cursor = start;", "                ;"),
-    Mutation("the row is not clean at first", RUN, "memset(run->row, 0, ebnn_row_bytes(run->node))", "(void)run"),
+    Mutation("pool padding of the other side", HITS, "left = -(int32_t)pool->left", "left = -(int32_t)pool->right"),
+    Mutation("pool stride of the other axis", HITS, "left += pool->stride_w", "left += pool->stride_h"),
+    Mutation("rows of a pool in steps of columns", HITS, "stride = pool->stride_h;", "stride = pool->stride_w;"),
+    Mutation("last column of a window missing", HITS, "from < to; from++", "from + 1 < to; from++"),
+    Mutation("windows that overlap add up", HITS, "pool->height > pool->stride_h", "0"),
+    Mutation("a window is pooled a row late", HITS, "(int32_t)cursor->y >= behind", "(int32_t)cursor->y > behind"),
+    Mutation(
+        "rows between windows count for the next one", HITS, "behind = cursor->last *", "behind = cursor->first *"
+    ),
+    Mutation("the end of a window without its padding", HITS, "pool->height - pool->top;", "pool->height;"),
+    Mutation("a window cut short is not pooled", HITS, "cursor->y == run->rows) {", "0) {"),
+    Mutation("a row's hits stay for the next one", HITS, "            clear_row(run, channel);", "            ;"),
+    Mutation("a row is cleared in all channels", HITS, "step = (run->out_stride + 31) / 32", "step = 1"),
+    Mutation("a row is cleared in the first channels", HITS, "i = channel / 32; i < words", "i = 0; i < words"),
+    Mutation("a row starts in its second tile", HITS, "place = run->pools ? channel : place", "place = place"),
+    Mutation("the next 32 filters start behind", HITS, "                *cursor = start;", "                ;"),
+    Mutation("the row is not clean at first", HITS, "memset(run->row, 0, ebnn_row_bytes(run->node))", "(void)run"),
     Mutation(
         "the output is not cleared to the end of a row",
-        RUN,
+        HITS,
         "(bits + 31) / 32 * 4; run->clean",
         "bits / 32 * 4; run->clean",
     ),
     Mutation(
         "a row of the output is cleared too late",
-        RUN,
+        HITS,
         "(uint32_t)(row + 1) * run->node->output.width",
         "(uint32_t)row * run->node->output.width",
     ),
     Mutation(
         "the whole output is cleared over its input",
-        RUN,
+        HITS,
         "(uint32_t)(row + 1) * run->node->output.width",
         "run->node->output.height * run->node->output.width",
     ),
     Mutation(
         "the output is cleared anew in every row",
-        RUN,
+        HITS,
         "run->clean < end; run->clean += 4",
         "run->clean < end; run->clean = end",
     ),
-    Mutation("a tile behind the last position", RUN, "count = left < tile ? left : tile", "count = tile"),
-    Mutation("pool of the first 32 channels only", RUN, "c < run->in->channels; c += 32", "c < 32; c += 32"),
+    Mutation("a tile behind the last position", HITS, "count = left < tile ? left : tile", "count = tile"),
+    Mutation("pool of the first 32 channels only", HITS, "c < run->in->channels; c += 32", "c < 32; c += 32"),
     Mutation(
         "flip before the pool",
-        RUN,
+        HITS,
         "ebnn_put(run->row, place, stride, *hits, 0)",
         "ebnn_put(run->row, place, stride, "
         "run->node->flips ? ~*hits & UINT32_MAX >> (32 - ebnn_block(run->node->filters, channel)) : *hits, 0)",
@@ -340,10 +342,10 @@ ATTRIBUTES = (
     Mutation("no clamp", VALUES, "numbers[i] < least ? least : numbers[i] > most ? most : numbers[i]", "numbers[i]"),
     Mutation("bytes up to 127", VALUES, "EBNN_DTYPE_U8 ? UINT8_MAX :", "EBNN_DTYPE_U8 ? INT8_MAX :"),
     Mutation("the least is -127", VALUES, "-most - 1", "-most"),
-    Mutation("gains without a sign", VALUES, "gain = (int16_t)ebnn_swap_half(", "gain = (int32_t)ebnn_swap_half("),
-    Mutation("gains ignored", VALUES, "t *= (uint32_t)gain;", "(void)gain;"),
-    Mutation("offsets not added", VALUES, "t + (uint32_t)ebnn_number(node, run->numbers, f)", "t"),
-    Mutation("shifts round to 0", VALUES, "~(~n >> node->shift)", "-(-n >> node->shift)"),
+    Mutation("gains without a sign", PLAIN, "gain = (int16_t)ebnn_swap_half(", "gain = (int32_t)ebnn_swap_half("),
+    Mutation("gains ignored", PLAIN, "t *= (uint32_t)gain;", "(void)gain;"),
+    Mutation("offsets not added", PLAIN, "t + (uint32_t)ebnn_number(node, run->numbers, filter)", "t"),
+    Mutation("shifts round to 0", PLAIN, "~(~n >> node->shift)", "-(-n >> node->shift)"),
     Mutation("all filters of one row", VALUES, "has_channels ? run->in->channels : node->filters", "node->filters"),
     Mutation("filters of the first row", VALUES, "            block->row++;\n", ""),
     Mutation("the output is not cleared", VALUES, "ebnn_open_row(run, (int32_t)cursor->y);", ";"),

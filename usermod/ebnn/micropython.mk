@@ -7,8 +7,9 @@ SRC_USERMOD_LIB_C += $(EBNN_ENGINE)
 
 CFLAGS_USERMOD += -I$(EBNN_DIR)
 
-# Ports build with -Os; the kernels are worth the 1.5 KB that speed takes, what runs once when a model is opened is
-# not. EBNN_COPT= leaves all as the port wants.
+# Ports build with -Os; the kernels are worth the 3 KB that speed takes, what runs once when a model is opened or a node
+# begins is not. EBNN_COPT= leaves all as the port wants.
 EBNN_COPT ?= -O2
-EBNN_FAST := $(filter-out %/ebnn_open.c,$(EBNN_ENGINE))
+EBNN_SMALL := ebnn_open ebnn_run ebnn_values
+EBNN_FAST := $(filter-out $(EBNN_SMALL:%=$(EBNN_DIR)/engine/%.c),$(EBNN_ENGINE))
 $(EBNN_FAST:$(EBNN_DIR)/%.c=$(BUILD)/$(notdir $(EBNN_DIR))/%.o): CFLAGS += $(EBNN_COPT)

@@ -19,6 +19,7 @@ from ebnn.footprint import run_tool
 
 CFLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-ffunction-sections", "-fdata-sections")
 DEFAULT_OPTIMIZATION = "-O2"
+FOR_SIZE = ("ebnn_open", "ebnn_run", "ebnn_values")  # keep the port's -Os in firmware (micropython.mk)
 HARNESS_FLAGS = ("-std=c11", "-Os", "-Wall", "-Wextra", "-fno-builtin")
 
 
@@ -92,14 +93,17 @@ def compiler_version(core: Core) -> str:
 
 
 def build_image(core: Core, engine: Engine, optimization: str = DEFAULT_OPTIMIZATION) -> Image:
-    """The bench with an engine, compiled with ``optimization`` (compiler flags, separated by spaces).
+    """The bench with an engine, compiled with ``optimization`` (compiler flags, separated by spaces), part of it for size.
 
     Raises:
         BuildError: a program is missing or fails.
     """
-    flags = [*CFLAGS, *optimization.split(), *core.flags, f"-I{engine.folder}"]
-    folder = _image_folder(core, [*flags, engine.digest], _bare("bench.c"))
-    objects = [_compile(core, source, folder, flags) for source in engine.sources]
+    flags = [*CFLAGS, *core.flags, f"-I{engine.folder}", *optimization.split()]
+    folder = _image_folder(core, [*flags, engine.digest, *FOR_SIZE], _bare("bench.c"))
+    objects = [
+        _compile(core, source, folder, [*flags, "-Os"] if source.stem in FOR_SIZE else flags)
+        for source in engine.sources
+    ]
     path = _link(core, folder, _bare("bench.c")[0], objects, [f"-I{engine.folder}"])
     text = sum(int(run_tool([f"{core.prefix}size", str(item)]).splitlines()[1].split()[0]) for item in objects)
     return Image(core, path, symbols(core, path), text)
@@ -116,7 +120,9 @@ def build_program(core: Core, source: Path) -> Image:
 def bench_digest(core: Core) -> str:
     """A hash of what a count depends on besides engine, flags and case: the bench, the compiler, the emulator."""
     files = _bare("bench.c", "start.c", "bare.h", "bare.ld", "plugin.c")
-    programs = f"{core}{compiler_version(core)}{run_tool([core.machine[0], '--version'])}{CFLAGS}{HARNESS_FLAGS}"
+    programs = (
+        f"{core}{compiler_version(core)}{run_tool([core.machine[0], '--version'])}{CFLAGS}{FOR_SIZE}{HARNESS_FLAGS}"
+    )
     return _digest([programs.encode(), *(path.read_bytes() for path in files)])
 
 

@@ -246,8 +246,9 @@ static inline void ebnn_origin_next(const ebnn_run_t *run, ebnn_origin_t *origin
 // All taps of the kernel -> a patch that lies as a filter of bits does, aligned to 4.
 void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *patch);
 
-// Where the border does not count: how many taps do, and behind the patch in the scratch their mask, unless all do.
-void ebnn_gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin);
+// The same at the start of the scratch. Where the border does not count: how many taps do, too, and behind the patch
+// their mask, unless all do.
+void ebnn_gather_patch(ebnn_run_t *run, const ebnn_origin_t *origin);
 
 // Raw sums of a block of filters over a patch. The result is `taps`, and a sum is taps + ebnn_scale(taps) * raw: what
 // is counted of bits are the taps that do not agree; of all else `taps` is 0.
@@ -264,19 +265,17 @@ uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t fil
 uint32_t ebnn_filter_work(const ebnn_node_t *node);
 
 // Hits of a block of filters, as bits; their thresholds begin at `number`.
-static inline uint32_t ebnn_hits(const ebnn_run_t *run, int32_t taps, const int32_t *sums, uint32_t number,
-    uint32_t count) {
-    const int32_t scale = ebnn_scale(taps);
-    uint32_t hits = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        int32_t threshold = ebnn_number(run->node, run->numbers, number + i);
-        hits |= (uint32_t)(taps + scale * sums[i] >= threshold) << i;
-    }
-    return hits;
-}
+uint32_t ebnn_hits(const ebnn_run_t *run, int32_t taps, const int32_t *sums, uint32_t number, uint32_t count);
+
+// Integers in place of the raw sums of a block of filters, by gains, offsets and the shift.
+void ebnn_shift(const ebnn_run_t *run, int32_t taps, int32_t *sums, uint32_t filter, uint32_t count);
 
 // The output becomes all zeros up to the end of a row.
 void ebnn_open_row(ebnn_run_t *run, int32_t row);
+
+// The path of nodes that make hits: begin a map, and rows of it up to one. Not 0 where a poll has stopped it.
+void ebnn_start_hits(ebnn_run_t *run, ebnn_cursor_t *cursor);
+int ebnn_run_hits(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until);
 
 // The path of all nodes but those that make hits: rows of the output up to one. Not 0 where a poll has stopped it.
 int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until);

@@ -102,7 +102,7 @@ static uint32_t patch_bytes(const ebnn_node_t *node, const ebnn_value_t *in) {
     return (pixels * ebnn_pixel_bits(in) + 31) / 32 * 4;
 }
 
-void ebnn_gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin) {
+static void gather_mask(ebnn_run_t *run, const ebnn_origin_t *origin) {
     packer_t packer = { (uint32_t *)(void *)(run->scratch + patch_bytes(run->node, run->in)), 0, 0 };
     const uint32_t rows = run->node->kernel.height, kernel = run->node->kernel.width, channels = run->in->channels;
     const taps_t taps = inside(run, origin->x);
@@ -140,6 +140,13 @@ void ebnn_gather(const ebnn_run_t *run, const ebnn_origin_t *origin, uint8_t *pa
         gather_bits(run, origin, patch);
     } else {
         gather_bytes(run, origin, patch);
+    }
+}
+
+void ebnn_gather_patch(ebnn_run_t *run, const ebnn_origin_t *origin) {
+    ebnn_gather(run, origin, run->scratch);
+    if (ebnn_has(run->node, EBNN_FLAG_BORDER_NONE)) {
+        gather_mask(run, origin);
     }
 }
 
@@ -394,6 +401,32 @@ int32_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t f
     }
     count_mismatches(run, (const uint32_t *)(const void *)patch, weights, (uint32_t *)sums, count);
     return (int32_t)node->taps;
+}
+
+uint32_t ebnn_hits(const ebnn_run_t *run, int32_t taps, const int32_t *sums, uint32_t number, uint32_t count) {
+    const int32_t scale = ebnn_scale(taps);
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t threshold = ebnn_number(run->node, run->numbers, number + i);
+        hits |= (uint32_t)(taps + scale * sums[i] >= threshold) << i;
+    }
+    return hits;
+}
+
+// Unsigned up to the shift, because gains and offsets may have changed since they were checked.
+void ebnn_shift(const ebnn_run_t *run, int32_t taps, int32_t *sums, uint32_t filter, uint32_t count) {
+    const ebnn_node_t *node = run->node;
+    const uint16_t *gains = (const uint16_t *)(const void *)((const uint8_t *)run->job->model + node->gains);
+    const int32_t scale = ebnn_scale(taps);
+    for (const int32_t *end = sums + count; sums != end; sums++, filter++) {
+        uint32_t t = (uint32_t)(taps + scale * *sums);
+        if (ebnn_has(node, EBNN_FLAG_GAINS)) {
+            int32_t gain = (int16_t)ebnn_swap_half(gains[filter]);
+            t *= (uint32_t)gain;
+        }
+        int32_t n = (int32_t)(t + (uint32_t)ebnn_number(node, run->numbers, filter));
+        *sums = n < 0 ? ~(~n >> node->shift) : n >> node->shift;
+    }
 }
 
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count) {

@@ -112,10 +112,7 @@ EBNN_NOINLINE static int32_t sum_position(block_t *block, uint32_t y, uint32_t x
         return 0;
     }
     if (node->op == EBNN_OP_CONV && (block->first == 0 || node->pool.height * node->pool.width != 1)) {
-        ebnn_gather(run, &origin, run->scratch);
-        if (ebnn_has(node, EBNN_FLAG_BORDER_NONE)) {
-            ebnn_gather_mask(run, &origin);
-        }
+        ebnn_gather_patch(run, &origin);
         block->work += 8 * node->taps;
     }
     return ebnn_sum_filters(run, block->patch, block->first, sums, block->count);
@@ -228,22 +225,11 @@ static void put_clamped(const block_t *block, uint8_t *to, const int32_t *number
     }
 }
 
-// Unsigned up to the shift, because gains and offsets may have changed since they were checked.
 EBNN_NOINLINE static void end_integers(const block_t *block, int32_t taps, int32_t *sums) {
     const ebnn_run_t *run = block->run;
     const ebnn_node_t *node = run->node;
-    const uint16_t *gains = (const uint16_t *)(const void *)((const uint8_t *)run->job->model + node->gains);
     const uint32_t place = (block->y * run->cols + block->x) * node->filters + block->first;
-    const int32_t scale = ebnn_scale(taps);
-    for (uint32_t i = 0, f = block->first; i < block->count; i++, f++) {
-        uint32_t t = (uint32_t)(taps + scale * sums[i]);
-        if (ebnn_has(node, EBNN_FLAG_GAINS)) {
-            int32_t gain = (int16_t)ebnn_swap_half(gains[f]);
-            t *= (uint32_t)gain;
-        }
-        int32_t n = (int32_t)(t + (uint32_t)ebnn_number(node, run->numbers, f));
-        sums[i] = n < 0 ? ~(~n >> node->shift) : n >> node->shift;
-    }
+    ebnn_shift(run, taps, sums, block->first, block->count);
     if (EBNN_HAS_INTEGERS && run->second != NULL) {
         add_second(block, sums);
     }
