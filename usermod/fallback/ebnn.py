@@ -162,7 +162,7 @@ class _Node:
         self.limits = _numbers(blob, at, size, count) if self.weights else [0] * count
         at += _words(8 * size * count)
         self.gains = _numbers(blob, at, 2, self.filters) if flags & 64 else None
-        self.flips = [c for c in range(self.output[2]) if _bit(blob[at:], c)] if flags & 4 else []
+        self.flips = [c for c in range(self.output[2]) if _bit(blob, 8 * at + c)] if flags & 4 else []
 
     def run(self, blob, data, second):
         # The output's elements, or its packed bytes.
@@ -343,7 +343,7 @@ class Model:
             values.append(_Node(blob, at, self._values).run(blob, values[blob[at + 2]], values[blob[at + 3]]))
             if each:
                 each(values[-1])
-            later = [blob[i + k] for i in self._nodes if i > at for k in (2, 3)]
+            later = [blob[i + k] for i in self._nodes if i > at for k in ((2, 3) if blob[i + 3] else (2,))]
             values = [value if k + 1 == len(values) or k in later else None for k, value in enumerate(values)]
         best = sorted(values[-1])
         self.margin = best[-1] - best[-2] if self.classes > 1 else 0xFFFFFFFF
