@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import tty
@@ -150,9 +151,10 @@ def test_firmware_that_has_ebnn_gets_the_model_alone(unix_stock: Board, order: O
     session = board.session()
     done = install(BoardFiles(session), replace(order, form="raw", model=None))
     assert (done.sent, done.module, done.check["ebnn"][2]) == ([], "in the firmware", None)
-    older = replace(order, model=CASE.blob[:5] + b"\x01" + CASE.blob[6:])
-    with pytest.raises(BoardError, match=rf"reads format 0\.{ops.FORMAT_MINOR}, the model has format 0\.1: build the"):
-        install(BoardFiles(session), older)
+    newer = replace(order, model=CASE.blob[:5] + bytes([ops.FORMAT_MINOR + 1]) + CASE.blob[6:])
+    text = f"reads format {ops.FORMAT_MAJOR}.{ops.FORMAT_MINOR}, the model has format {ops.FORMAT_MAJOR}"
+    with pytest.raises(BoardError, match=re.escape(f"{text}.{ops.FORMAT_MINOR + 1}: build the")):
+        install(BoardFiles(session), newer)
     with pytest.raises(BoardError, match="it needs no --python"):
         install(BoardFiles(session), replace(order, python=("ebnn.py", b"")))
 

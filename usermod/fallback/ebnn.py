@@ -115,7 +115,7 @@ def _check(blob):
         raise ValueError("model is truncated")
     if bytes(blob[:4]) != b"EBNN":
         raise ValueError("not an ebnn model")
-    if found != FORMAT:
+    if found[0] != FORMAT[0] or found[1] > FORMAT[1]:
         text = "model format {}.{}, this ebnn reads {}.{}: update the firmware or export again"
         raise ValueError(text.format(*(found + FORMAT)))
     if total != size:
