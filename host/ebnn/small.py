@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ebnn.network import Network, Node
+from ebnn.record import is_wide
 
 MAX_SIDE = 255
 MAX_CHANNELS = 1024
@@ -30,7 +29,7 @@ def _node_lacks(node: Node, index: int, dtype: str) -> str:
         return "is not in it"
     if node.inputs != (index,):
         return "does not read the node before it"
-    if node.offsets is not None and np.abs(node.offsets.astype(np.int64)).max() > np.iinfo(np.int16).max:
+    if node.offsets is not None and is_wide(node):
         return "has offsets of more than 16 bits"
     if any(place.pad) or any(place.pool_pad):
         return "has padding"

@@ -384,6 +384,8 @@ def _ending_rows() -> Iterator[Damage]:
     for index in (CONV1, POOL, CONV2, DENSE):
         yield Damage(f"no levels in node {index}", "SHAPE", node(index, ENDING, "B", 0))
     yield Damage("pool of bits with two levels", "SHAPE", node(POOL, ENDING, "B", 2))
+    exclusive = both(node(POOL, 1, "B", ops.FLAG_EXCLUSIVE), node(POOL, ENDING, "B", 2))
+    yield Damage("pool of bits with two levels, exclusive", "SHAPE", exclusive)
     yield Damage("no levels, exclusive", "SHAPE", node(SUM, ENDING, "B", 0), base="mixed")
     yield Damage("one level, exclusive", "SHAPE", node(SUM, ENDING, "B", 1), base="mixed")
     levels = both(node(CONV2, 4, "H", 258), node(CONV2, ENDING, "B", 255))

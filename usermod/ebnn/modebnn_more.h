@@ -95,12 +95,24 @@ static MP_DEFINE_CONST_FUN_OBJ_1(model_selftest_obj, model_selftest);
 
 static bool is_utf8(const uint8_t *text, size_t length) {
     size_t missing = 0; // bytes of the character
+    // Of its next byte: no character is longer than it has to be, a surrogate, or beyond 10FFFF.
+    uint8_t least = 0x80, most = 0xbf;
     for (; length != 0; length--, text++) {
-        bool goes_on = (*text & 0xc0) == 0x80;
-        if (goes_on != (missing != 0) || *text >= 0xf8) {
-            return false;
+        uint8_t byte = *text;
+        if (missing != 0) {
+            if (byte < least || byte > most) {
+                return false;
+            }
+            missing--;
+            least = 0x80, most = 0xbf;
+        } else if (byte >= 0x80) {
+            if (byte < 0xc2 || byte > 0xf4) {
+                return false;
+            }
+            missing = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+            least = byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
+            most = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
         }
-        missing = goes_on ? missing - 1 : *text < 0x80 ? 0 : *text < 0xe0 ? 1 : *text < 0xf0 ? 2 : 3;
     }
     return missing == 0;
 }

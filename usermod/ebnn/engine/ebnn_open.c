@@ -159,7 +159,7 @@ static int read_channels(ebnn_node_t *node, const ebnn_value_t *in, const uint8_
     }
     node->output.channels = (uint16_t)channels;
     int is_of_channels = node->op == EBNN_OP_DEPTHWISE || node->op == EBNN_OP_POOL;
-    if ((is_of_channels && filters % in->channels != 0) || (ebnn_is_or(node) && channels != in->channels)) {
+    if ((is_of_channels && filters % in->channels != 0) || (ebnn_is_or(node) && last * filters != in->channels)) {
         return EBNN_E_SHAPE;
     }
     return EBNN_OK;
