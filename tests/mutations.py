@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RUN, HITS, OPEN, CORE, PLAIN, VALUES, LANES, BYTES, INPUT = (
+RUN, HITS, OPEN, CORE, PLAIN, VALUES, DEPTHWISE, LANES, BYTES, INPUT = (
     f"usermod/ebnn/engine/ebnn_{name}"
-    for name in ("run.c", "hits.c", "open.c", "core.h", "plain.c", "values.c", "lanes.c", "bytes.c", "input.c")
+    for name in (
+        "run.c",
+        "hits.c",
+        "open.c",
+        "core.h",
+        "plain.c",
+        "values.c",
+        "depthwise.c",
+        "lanes.c",
+        "bytes.c",
+        "input.c",
+    )
 )
 SIM, FOLD, FORMAT, RECORD, BLOCKS, RULES, BITS, PLAN, GEOMETRY, PREPARE, CALIBRATE = (
     f"host/ebnn/{name}.py"
@@ -241,7 +252,7 @@ ATTRIBUTES = (
     Mutation("scores of bytes", OPEN, "out->dtype >= EBNN_DTYPE_I8", "out->dtype >= EBNN_DTYPE_U8"),
     Mutation("scores of many positions", OPEN, "out->height == 1 && out->width == 1", "1"),
     Mutation("filters that leave channels out", OPEN, "filters % in->channels != 0", "0"),
-    Mutation("a pool by OR of more filters", OPEN, "channels != in->channels", "0"),
+    Mutation("a pool by OR of more filters", OPEN, "last * filters != in->channels", "0"),
     Mutation("shift of 32", OPEN, "last > EBNN_MAX_SHIFT", "last > EBNN_MAX_SHIFT + 1"),
     Mutation("levels of more than 65535 channels", OPEN, "channels == 0 || channels > UINT16_MAX", "channels == 0"),
     Mutation("flags without a meaning", OPEN, "(node->flags & ~allowed) == 0 && ", ""),
@@ -294,21 +305,36 @@ ATTRIBUTES = (
     ),
     Mutation("an element -1 is 0", VALUES, "(bits & 1) != 0 ? 1 : -1", "(bits & 1) != 0 ? 1 : 0"),
     Mutation("elements of i8 without a sign", VALUES, "TAKE(int8_t)", "TAKE(uint8_t)"),
-    Mutation("padding counts", VALUES, "EBNN_FLAG_BORDER_NONE) ? 0 : is_plus", "EBNN_FLAG_BORDER_NONE) ? 1 : is_plus"),
-    Mutation("border of bytes is 1", VALUES, "return is_plus ? 255 : 0;", "return is_plus ? 1 : 0;"),
     Mutation(
-        "weights of the first channels", VALUES, "tap * run->in->channels + block->channel", "tap * run->in->channels"
+        "padding counts", DEPTHWISE, "EBNN_FLAG_BORDER_NONE) ? 0 : is_plus", "EBNN_FLAG_BORDER_NONE) ? 1 : is_plus"
     ),
-    Mutation("bits of the first channels", VALUES, "tap * stride + block->channel", "tap * stride"),
-    Mutation("weights of the first row", VALUES, "4 * node->row_words * block->row", "0 * block->row"),
-    Mutation("weight -1 is 0", VALUES, "bits & 1 ? x[i] : -x[i]", "bits & 1 ? x[i] : 0"),
+    Mutation("border of bytes is 1", DEPTHWISE, "return is_plus ? 255 : 0;", "return is_plus ? 1 : 0;"),
+    Mutation(
+        "weights of the first channels",
+        DEPTHWISE,
+        "+ (tap * run->in->channels + channels->first)",
+        "+ tap * run->in->channels",
+    ),
+    Mutation(
+        "bits of the first channels",
+        DEPTHWISE,
+        "weights, tap * run->in->channels + channels->first,",
+        "weights, tap * run->in->channels,",
+    ),
+    Mutation(
+        "weights of the first row",
+        DEPTHWISE,
+        "run->weights + 4 * node->row_words * channels->row;\n    if",
+        "run->weights;\n    if",
+    ),
+    Mutation("weight -1 is 0", DEPTHWISE, "bits & 1 ? x[i] : -x[i]", "bits & 1 ? x[i] : 0"),
     Mutation(
         "elements of the first channels",
-        VALUES,
-        "start = block->channel * ebnn_element_bits(run->node->input)",
+        DEPTHWISE,
+        "start = channels->first * ebnn_element_bits(run->node->input)",
         "start = 0",
     ),
-    Mutation("sums of the position before", VALUES, "memset(sums, 0, block->count * sizeof(int32_t));", ""),
+    Mutation("sums of the position before", DEPTHWISE, "memset(sums, 0, channels->count * sizeof(int32_t));", ""),
     Mutation(
         "the patch of the first position",
         VALUES,
@@ -349,6 +375,21 @@ ATTRIBUTES = (
     Mutation("all filters of one row", VALUES, "has_channels ? run->in->channels : node->filters", "node->filters"),
     Mutation("filters of the first row", VALUES, "            block->row++;\n", ""),
     Mutation("the output is not cleared", VALUES, "ebnn_open_row(run, (int32_t)cursor->y);", ";"),
+    Mutation("counters of half the taps", DEPTHWISE, "taps != 0; taps >>= 1", "taps > 1; taps >>= 1"),
+    Mutation("planes in the wrong order", DEPTHWISE, "2 * bytes + spread(", "bytes + 2 * spread("),
+    Mutation("channels of a byte mixed up", DEPTHWISE, "0x00204081UL", "0x00208041UL"),
+    Mutation("counters of the first channels", DEPTHWISE, "counters->planes[plane] >> i", "counters->planes[plane]"),
+    Mutation("taps on no border count", DEPTHWISE, "if (is_border && is_none) {", "if (0) {"),
+    Mutation(
+        "weights of a row of filters left out",
+        DEPTHWISE,
+        "node->row_words * channels->row;\n    const uint32_t",
+        "node->row_words * 0;\n    const uint32_t",
+    ),
+    Mutation("border +1 is -1", DEPTHWISE, "EBNN_FLAG_BORDER_PLUS ? UINT32_MAX : 0", "EBNN_FLAG_BORDER_PLUS ? 0 : 0"),
+    Mutation(
+        "the first channels of a tap", DEPTHWISE, "row = y * run->pitch + channels->first", "row = y * run->pitch"
+    ),
 )
 
 # Where the core counts bits with an instruction.

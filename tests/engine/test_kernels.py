@@ -9,7 +9,7 @@ from ebnn import bits
 from ebnn.cengine import CEngine
 from ebnn.format import SelfTest, encode
 from ebnn.geometry import Geometry, Pair, Value, output_shape
-from ebnn.network import Network, conv_node, dense_node
+from ebnn.network import Network, conv_node, dense_node, depthwise_node
 from ebnn.plan import Limit, Plan, choices, kernel_name, make_plan
 from ebnn.sim import Simulator
 
@@ -134,3 +134,20 @@ def test_a_word_less_of_scratch_chooses_the_plain_kernel() -> None:
     for scratch, kernel in ((least, "lanes"), (least - 4, "plain")):
         plan = make_plan(net, Limit(scratch=scratch))
         assert kernel_name(net.nodes[0], net.input, plan.scratch[0][1]) == kernel
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (15, 17), (16, 16), (3, 170), (30, 51)])
+@pytest.mark.parametrize("channels", [3, 33])
+@pytest.mark.parametrize("border", [-1, 0, 1])
+def test_depthwise_at_every_number_of_taps(kernel: Pair, channels: int, border: int) -> None:
+    rng = np.random.default_rng(kernel[1])
+    weights = rng.choice(np.array([-1, 1], np.int8), (channels, *kernel, 1))
+    weights[0], weights[-1] = 1, -1
+    pad = (kernel[0] // 2, kernel[1] // 2, kernel[0] // 3, 0)
+    source = Value(0, (*kernel, channels), "bits")
+    node = depthwise_node(0, weights, Geometry(pad=pad, border=border), output="i16", offsets=np.zeros(channels, int))
+    head = rng.choice(np.array([-1, 1], np.int8), (2, *output_shape(node, source)))
+    net = Network(source, (node, dense_node(1, head, offsets=[0, 1])))
+    engine, simulator = CEngine(encode(net, SelfTest(1, 0), make_plan(net))), Simulator(net)
+    for data in inputs(source):
+        assert engine.trace(data) == simulator.trace(data)

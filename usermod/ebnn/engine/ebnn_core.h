@@ -17,11 +17,6 @@ enum {
 
 // What this build has. The compiler drops what is only for the rest.
 enum {
-#ifdef EBNN_WITHOUT_DEPTHWISE
-    EBNN_HAS_DEPTHWISE = 0,
-#else
-    EBNN_HAS_DEPTHWISE = 1,
-#endif
 #ifdef EBNN_WITHOUT_INTEGERS
     EBNN_HAS_INTEGERS = 0,
 #else
@@ -257,6 +252,19 @@ int32_t ebnn_sum_filters(const ebnn_run_t *run, const uint8_t *patch, uint32_t f
 static inline int32_t ebnn_scale(int32_t taps) {
     return taps == 0 ? 1 : -2; // where no taps count, none differ
 }
+
+#define EBNN_BLOCK 32U // filters whose sums are made at once
+
+#ifndef EBNN_WITHOUT_DEPTHWISE
+// Channels of the input, at most EBNN_BLOCK from `first` on, and the row of a depthwise convolution's weights that is theirs.
+typedef struct {
+    uint32_t first, count, row;
+} ebnn_channels_t;
+
+// Their raw sums, as ebnn_sum_filters; there is room for EBNN_BLOCK of them.
+int32_t ebnn_sum_depthwise(const ebnn_run_t *run, const ebnn_origin_t *origin, const ebnn_channels_t *channels,
+    int32_t *sums);
+#endif
 
 // Hits of `count` filters, at most 32, from `filter` on, as bits.
 uint32_t ebnn_hit_bits(const ebnn_run_t *run, const uint8_t *patch, uint32_t filter, uint32_t count);

@@ -3,8 +3,6 @@
 
 #include "ebnn_core.h"
 
-#define BLOCK 32U // filters whose sums are made at once
-
 // A block of filters at a position of the output.
 typedef struct {
     ebnn_run_t *run;
@@ -41,60 +39,6 @@ void ebnn_elements(const uint8_t *map, uint32_t dtype, uint32_t place, uint32_t 
 
 // --- sums ------------------------------------------------------------------------------------------------------------
 
-// What the border reads as, 0 where it does not count.
-static int32_t border_of(const ebnn_node_t *node) {
-    int is_plus = node->flags & EBNN_FLAG_BORDER_PLUS;
-    if (node->input == EBNN_DTYPE_BITS) {
-        return ebnn_has(node, EBNN_FLAG_BORDER_NONE) ? 0 : is_plus ? 1 : -1;
-    }
-    return is_plus ? 255 : 0;
-}
-
-// Add what a tap makes of a block of channels.
-static void add_tap(const block_t *block, uint32_t tap, const int32_t *x, int32_t *sums) {
-    const ebnn_run_t *run = block->run;
-    const ebnn_node_t *node = run->node;
-    const uint8_t *weights = run->weights + 4 * node->row_words * block->row;
-    if (ebnn_has(node, EBNN_FLAG_INT8_WEIGHTS)) {
-        const int8_t *w = (const int8_t *)weights + (tap * run->in->channels + block->channel);
-        for (uint32_t i = 0; i < block->count; i++) {
-            sums[i] += w[i] * x[i];
-        }
-        return;
-    }
-    uint32_t stride = node->input == EBNN_DTYPE_BITS ? run->in_stride : run->in->channels;
-    uint32_t bits = ebnn_bits(weights, tap * stride + block->channel, block->count);
-    for (uint32_t i = 0; i < block->count; i++, bits >>= 1) {
-        sums[i] += bits & 1 ? x[i] : -x[i];
-    }
-}
-
-EBNN_NOINLINE static void sum_depthwise(const block_t *block, const ebnn_origin_t *origin, int32_t *sums) {
-    const ebnn_run_t *run = block->run;
-    const ebnn_window_t *kernel = &run->node->kernel;
-    const uint32_t start = block->channel * ebnn_element_bits(run->node->input);
-    const int32_t border = border_of(run->node);
-    int32_t x[BLOCK];
-    memset(sums, 0, block->count * sizeof(int32_t));
-    for (uint32_t ky = 0, tap = 0; ky < kernel->height; ky++) {
-        const uint32_t in_y = (uint32_t)origin->y + ky;
-        for (uint32_t kx = 0; kx < kernel->width; kx++, tap++) {
-            const uint32_t in_x = (uint32_t)origin->x + kx;
-            if (in_y < run->in->height && in_x < run->in->width) {
-                uint32_t place = in_y * run->pitch + in_x * run->in_stride + start;
-                ebnn_elements(run->input, run->node->input, place, block->count, x);
-            } else if (border == 0) {
-                continue;
-            } else {
-                for (uint32_t i = 0; i < block->count; i++) {
-                    x[i] = border;
-                }
-            }
-            add_tap(block, tap, x, sums);
-        }
-    }
-}
-
 // Sums at a position of the map. Where the window is the position, the patch of the first block serves all of them.
 EBNN_NOINLINE static int32_t sum_position(block_t *block, uint32_t y, uint32_t x, int32_t *sums) {
     ebnn_run_t *run = block->run;
@@ -107,10 +51,12 @@ EBNN_NOINLINE static int32_t sum_position(block_t *block, uint32_t y, uint32_t x
         ebnn_elements(run->input, node->input, place, block->count, sums);
         return 0;
     }
-    if (EBNN_HAS_DEPTHWISE && node->op == EBNN_OP_DEPTHWISE) {
-        sum_depthwise(block, &origin, sums);
-        return 0;
+#ifndef EBNN_WITHOUT_DEPTHWISE
+    if (node->op == EBNN_OP_DEPTHWISE) {
+        const ebnn_channels_t channels = { block->channel, block->count, block->row };
+        return ebnn_sum_depthwise(run, &origin, &channels, sums);
     }
+#endif
     if (node->op == EBNN_OP_CONV && (block->first == 0 || node->pool.height * node->pool.width != 1)) {
         ebnn_gather_patch(run, &origin);
         block->work += 8 * node->taps;
@@ -143,7 +89,7 @@ EBNN_NOINLINE static int32_t sum_window(block_t *block, int32_t *totals) {
     const span_t rows = span_of(block->y, pool->stride_h, pool->top, pool->height, node->map_h);
     const span_t columns = span_of(block->x, pool->stride_w, pool->left, pool->width, node->map_w);
     const int adds = ebnn_has(node, EBNN_FLAG_SUM);
-    int32_t sums[BLOCK];
+    int32_t sums[EBNN_BLOCK];
     for (uint32_t i = 0; i < block->count; i++) {
         totals[i] = adds ? 0 : INT32_MIN;
     }
@@ -202,7 +148,7 @@ EBNN_NOINLINE static void add_second(const block_t *block, int32_t *numbers) {
     if (block->first >= second->channels) {
         return;
     }
-    int32_t more[BLOCK];
+    int32_t more[EBNN_BLOCK];
     uint32_t left = second->channels - block->first, count = left < block->count ? left : block->count;
     uint32_t place = (block->y * run->cols + block->x) * second->channels + block->first;
     ebnn_elements(run->seconds, second->dtype, place * ebnn_element_bits(second->dtype), count, more);
@@ -251,7 +197,7 @@ static void run_position(block_t *block, uint32_t most) {
     const uint32_t end = has_channels ? run->in->channels : node->filters;
     block->channel = block->row = 0;
     for (block->first = 0; block->first < node->filters && !block->stops; block->first += block->count) {
-        int32_t sums[BLOCK];
+        int32_t sums[EBNN_BLOCK];
         uint32_t left = end - block->channel;
         block->count = left < most ? left : most;
         int32_t taps = sum_block(block, sums);
@@ -271,7 +217,7 @@ static void run_position(block_t *block, uint32_t most) {
 int ebnn_run_values(ebnn_run_t *run, ebnn_cursor_t *cursor, uint32_t until) {
     const ebnn_node_t *node = run->node;
     const int is_dense = node->op == EBNN_OP_DENSE;
-    const uint32_t most = EBNN_POLL_WORK / ebnn_filter_work(node) < BLOCK ? 1 : BLOCK;
+    const uint32_t most = EBNN_POLL_WORK / ebnn_filter_work(node) < EBNN_BLOCK ? 1 : EBNN_BLOCK;
     block_t block;
     memset(&block, 0, sizeof(block));
     block.run = run;

@@ -6,6 +6,7 @@
 #include "small/ebnn_small.c"
 #else
 #include "engine/ebnn_bytes.c"
+#include "engine/ebnn_depthwise.c"
 #include "engine/ebnn_hits.c"
 #include "engine/ebnn_input.c"
 #include "engine/ebnn_lanes.c"
