@@ -5,7 +5,7 @@ BOARD_OPTION = $(if $(BOARD),--board $(BOARD))
 C_SOURCES = $(filter-out %/ebnn_ops.h,$(shell find usermod firmware tests host -name '*.[ch]'))
 SHELL_SOURCES = .ci/run $(wildcard tools/*.sh)
 
-.PHONY: help setup toolchain boards demo test matrix bench size speed repl firmware natmod clib clib-run golden mutants checks flips fuzz readme lint format lock clean
+.PHONY: help setup toolchain boards demo test matrix bench size parts speed repl firmware natmod clib clib-run golden mutants checks flips fuzz readme lint format lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ bench: toolchain ## count instructions on emulated cores (CORE=m3,m4 GROUP=sweep
 
 size: toolchain ## bytes and stack of the engine by function and core, beside the record (CORE=m4 ARGS=--record)
 	@$(BIN)/python -m ebnn.count.size $(if $(CORE),--core $(CORE)) $(if $(FLAGS),--flags="$(FLAGS)") $(ARGS)
+
+parts: toolchain ## bytes of each part of the engine that can be left out, into docs/size.md
+	@$(BIN)/python -m ebnn.count.parts
 
 speed: setup ## CPU time of a training step by its parts, beside the BLAS (ARGS="--dataset cifar10")
 	@$(BIN)/python -m ebnn.train.speed $(ARGS)

@@ -15,6 +15,21 @@ P: positions computed, F: filters, T: taps, W: words of a filter, K: rows of the
 | lanes, tiles of 16 positions | tile F W; tile F passes; tile W; tile; P K of gathered patches; S in words; P; 1 |
 | dense | F W; F; 1 |
 | pool | P in words; P; 1 |
+
+All other nodes, and convolutions whose weights are int8 or whose border does not count, share one row of features;
+what a node does not have is 0 in it. Q: positions of the output times those of a window of its pool, B: blocks of 32
+filters.
+
+| part | features |
+|---|---|
+| convolution, dense on bits | Q F W; Q W of convolutions; Q F W at a border that does not count |
+| the same on others | Q F T; Q F T on i16; Q times the bits of a window |
+| the same with int8 weights | Q F T on bits; Q F T on others; Q F |
+| depthwise | of bits by bits Q B T; Q F; of others Q F T; Q B T |
+| pool | Q F; Q B |
+| each | Q; Q B; Q F of windows of more than a position; 1 |
+| bits | P F levels; P B levels |
+| integers | P F; P F with gains, with a second input, and of all but i32 |
 """
 
 from __future__ import annotations
@@ -28,10 +43,10 @@ from pathlib import Path
 
 from ebnn import ops
 from ebnn.bits import pixel_stride, row_words
-from ebnn.errors import ConfigError
 
 RATES_FILE = Path(__file__).with_name("rates.json")
 BYTES_TILE = 4  # positions that the kernel for bytes takes at once
+BLOCK = 32  # filters whose sums are made at once
 GROUP_TAPS = 4  # taps whose sums stand in one table
 COUNTS_BITS = ("rv32zbb",)  # cores that count bits with an instruction: plain instead of lanes
 CORES = {
@@ -85,20 +100,22 @@ def _shape(layer: Mapping) -> _Shape:
     )
 
 
-def is_known(layer: Mapping) -> bool:
-    """Whether layers like one of ``cost.describe`` were counted: weights and maps of bits, bytes only as the input."""
-    ending, source, op = layer["ending"], layer["input"]["dtype"], layer["op"]
-    if source not in ("bits", "u8") or layer["weight_bits"] > 1 or layer["geometry"]["pool_sum"]:
+def _has_kernel(layer: Mapping) -> bool:
+    """Whether a kernel of its own serves the layer; the others share ``_values``."""
+    source, ending, is_bits = layer["input"]["dtype"], layer["ending"], layer["output"]["dtype"] == "bits"
+    if layer["geometry"]["pool_sum"] or source not in ("bits", "u8") or layer["weight_bits"] > 1:
         return False
-    if op == "conv":
-        return layer["output"]["dtype"] == "bits" and ending["levels"] == 1 and layer["geometry"].get("border") != 0
-    if op == "pool":
-        return (source, layer["output"]["dtype"]) == ("bits", "bits")
-    return op == "dense" and ending["levels"] == 1 and not ending["gains"] and ending["second"] is None
+    if layer["op"] == "conv":
+        return is_bits and ending["levels"] == 1 and layer["geometry"].get("border") != 0
+    if layer["op"] == "pool":
+        return is_bits and source == "bits"
+    return layer["op"] == "dense" and ending["levels"] == 1 and not ending["gains"] and ending["second"] is None
 
 
 def features(layer: Mapping, core: str) -> tuple[str, list[int]]:
     """The kernel whose rates count for a layer of ``cost.describe`` on a core, and what they are multiplied with."""
+    if not _has_kernel(layer):
+        return "values", _values(layer)
     name = layer["kernel"] if layer["op"] == "conv" else layer["op"]
     of_bytes, shape = layer["input"]["dtype"] == "u8", _shape(layer)
     if of_bytes and name in ("plain", "dense"):
@@ -141,6 +158,65 @@ def _pool(s: _Shape) -> list[int]:
     return [s.positions * row_words(pixel_stride(s.channels)), s.positions, 1]
 
 
+def _values(layer: Mapping) -> list[int]:
+    (height, width, _), filters, channels = layer["output"]["shape"], layer["filters"], layer["input"]["shape"][2]
+    is_share = layer["op"] in ("depthwise", "pool")
+    blocks = filters // channels * -(-channels // BLOCK) if is_share else -(-filters // BLOCK)
+    window = math.prod(layer["geometry"].get("pool", (1, 1)))
+    visits = height * width * window
+    pooled = visits * (window > 1)
+    every = [visits, visits * blocks, pooled * filters, 1]
+    return [*_source(layer, visits, blocks), *every, *_ending(layer, height * width, blocks)]
+
+
+def _source(layer: Mapping, visits: int, blocks: int) -> list[int]:
+    """What sums of all filters at ``visits`` positions take."""
+    source, filters = layer["input"], layer["filters"]
+    op, of_bits, is_int8 = layer["op"], source["dtype"] == "bits", layer["weight_bits"] > 1
+    taps = layer["weights"] // filters * visits
+    gathered = op == "conv"  # a dense node reads its input where it lies
+    found = dict.fromkeys(SOURCE, 0)
+    if op == "pool":
+        found |= {"pool": visits * filters, "pool blocks": visits * blocks}
+    elif op == "depthwise" and of_bits and not is_int8:
+        found |= {"planes": taps * blocks, "counters": visits * filters}
+    elif op == "depthwise":
+        found |= {"channels": taps * filters, "channel blocks": taps * blocks}
+    elif of_bits:
+        pixels = math.prod(layer["geometry"].get("kernel", source["shape"][:2]))
+        words = row_words(pixels * pixel_stride(source["shape"][2]))
+        found |= {"window words": visits * words * gathered, "int8 filters": visits * filters * is_int8}
+        found["int8 on bits" if is_int8 else "words"] = (taps if is_int8 else visits * words) * filters
+        found["masked words"] = _masked(layer) * words * filters
+    else:
+        name = "int8" if is_int8 else f"bits on {'i16' if source['dtype'] == 'i16' else 'bytes'}"
+        found |= {name: taps * filters, "window": taps * ops.DTYPE[source["dtype"]].size * gathered}
+        found["int8 filters"] = visits * filters * is_int8
+    return list(found.values())
+
+
+SOURCE = (
+    *("words", "window words", "masked words", "bits on bytes", "bits on i16", "int8 on bits", "int8", "int8 filters"),
+    *("window", "planes", "counters", "channels", "channel blocks", "pool", "pool blocks"),
+)  # in the order of the rates
+
+
+def _masked(layer: Mapping) -> int:
+    """Positions at a border that does not count, about."""
+    geometry, (height, width, _) = layer["geometry"], layer["output"]["shape"]
+    if geometry.get("border") != 0:
+        return 0
+    top, left, bottom, right = geometry["pad"]
+    return height * width - max(0, height - top - bottom) * max(0, width - left - right)
+
+
+def _ending(layer: Mapping, positions: int, blocks: int) -> list[int]:
+    ending, dtype, numbers = layer["ending"], layer["output"]["dtype"], positions * layer["filters"]
+    if dtype == "bits":
+        return [numbers * ending["levels"], positions * blocks * ending["levels"], 0, 0, 0, 0]
+    return [0, 0, *(numbers * has for has in (1, ending["gains"], ending["second"] is not None, dtype != "i32"))]
+
+
 @cache
 def rates() -> dict:
     """The content of rates.json: by core ``text`` (bytes of the whole engine), ``instructions`` and ``cycles``."""
@@ -148,17 +224,8 @@ def rates() -> dict:
 
 
 def estimate(facts: Mapping, core: str) -> Estimate:
-    """What ``cost.describe``'s layers take on a core of the bench; KeyError for another one.
-
-    Raises:
-        ConfigError: no layer like one of them was counted.
-    """
+    """What ``cost.describe``'s layers take on a core of the bench; KeyError for another one."""
     known = rates()["cores"][core]
-    for layer in facts["layers"]:
-        if not is_known(layer):
-            raise ConfigError(
-                f"nothing tells the cycles of layer {layer['index']}: no {layer['op']} like it was counted"
-            )
     found = [features(layer, core) for layer in facts["layers"]]
 
     def of(what: str) -> tuple[float, ...]:

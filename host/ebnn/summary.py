@@ -10,7 +10,6 @@ from ebnn.bits import row_words
 from ebnn.tables import Table
 
 DEFAULT_CORE = "m4"
-MOST_NAMES = 3  # layers that a sentence names
 I16 = 1 << 15
 
 
@@ -50,7 +49,7 @@ def table(facts: Mapping, board: Board | None = None) -> Table:
 
 def _cycles(facts: Mapping, core: str | None) -> tuple[str, tuple[float, ...]] | None:
     """What could be estimated, and how much by layer: cycles, else instructions; None: neither."""
-    if core is None or not all(map(estimate.is_known, facts["layers"])):
+    if core is None:
         return None
     found = estimate.estimate(facts, core)
     return ("cycles", found.cycles) if found.cycles else ("instructions", found.instructions)
@@ -97,10 +96,6 @@ def notes(facts: Mapping, board: Board | None = None) -> list[str]:
     said = [f"Bytes: the total has {rest:,} of header and labels. Arena: the total is that of all layers together."]
     if core_of(board) is None:
         said.append(f"No cycles: {board.cpu} is none of the cores of docs/bench.md.")
-    elif not all(map(estimate.is_known, facts["layers"])):
-        names = [cost.layer_name(layer) for layer in facts["layers"] if not estimate.is_known(layer)]
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        said.append(f"No cycles: docs/bench.md counts nothing like {', '.join(names[:MOST_NAMES])}{more}.")
     else:
         said.append("Cycles follow from shapes and rates fitted to counts (docs/bench.md); nothing was run.")
     return said + ([] if board is None else _board_notes(facts, board))

@@ -53,6 +53,18 @@ def test_single_layers_name_their_node() -> None:
             assert node.op.startswith(("conv", "dense")) and node.thresholds is not None
 
 
+def test_operators_name_their_node() -> None:
+    kinds = set()
+    for case in cases.GROUPS["operators"]:
+        network = cases.build_network(case)
+        node = network.nodes[case.node]
+        kinds.add((node.op, network.values[node.inputs[0]].dtype, node.output, node.has_int8))
+        assert case.node == len(network.nodes) - 2 and case.fits == ("small",)
+        found = np.frombuffer(cases.prepare(case).outputs[case.node], np.uint8)
+        assert len(np.unique(found)) > 1, case.name
+    assert len(kinds) >= 12
+
+
 def test_references_of_the_sweep_are_whole_words() -> None:
     for case in cases.GROUPS["sweep"]:
         if case.reference:
@@ -64,10 +76,10 @@ def test_references_of_the_sweep_are_whole_words() -> None:
 def test_names_of_cases() -> None:
     assert cases.find("main") == MAIN
     assert [case.name for case in cases.find("main", "n2,conv64")] == ["n2", "conv64"]
-    assert set(cases.find("all")) == set(MAIN) | set(cases.GROUPS["sweep"])
+    assert set(cases.find("all")) == {case for group in cases.GROUPS.values() for case in group}
     with pytest.raises(ConfigError, match="no case n9"):
         cases.find("main", "n9")
-    with pytest.raises(ConfigError, match="no group tiny; there are main, sweep"):
+    with pytest.raises(ConfigError, match="no group tiny; there are main, operators, sweep"):
         cases.find("tiny")
     assert cases.find_fits("all") == cases.FITS and cases.find_fits("small") == ("small",)
     with pytest.raises(ConfigError, match="no fit huge; there are small"):

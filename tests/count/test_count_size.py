@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ebnn.count import size
+from ebnn.count import cores, image, parts, size
 from ebnn.count.cores import Core
 from ebnn.errors import BuildError, DataError
+from ebnn.files import repo_root
 from ebnn.footprint import deepest_stack
 
 SIZES = size.Sizes({"a.o": 300}, {"f": 200, "table": 100}, {"ebnn_open": 10, "ebnn_run": 20})
@@ -76,3 +77,17 @@ def test_the_command_names_every_core(capsys: pytest.CaptureFixture) -> None:
     assert size.main(["--core", "m9"]) == 1
     assert "error: no core m9" in capsys.readouterr().err
     assert size.main(["--flags=-O2", "--record"]) == 1
+
+
+def test_each_part_takes_bytes_as_the_page_says() -> None:
+    core = cores.BY_NAME["m0"]
+    if cores.missing(core):
+        pytest.skip(cores.missing(core))
+    whole = parts.text(core, (), "-Os")
+    assert whole == size.measure(core).text
+    least = parts.text(core, parts.switches(), "-Os")
+    assert all(least < parts.text(core, (name,), "-Os") < whole for name in parts.switches())
+    page = (repo_root() / "docs" / "size.md").read_text(encoding="utf-8").replace("\\_", "_")
+    assert all(f"| {name} |" in page for name in parts.variants())
+    if image.compiler_version(core) in page:
+        assert f"| everything | {whole:,} |" in page and f"| all of these | {least:,} ({least - whole:,}) |" in page

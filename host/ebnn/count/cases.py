@@ -15,6 +15,7 @@ import numpy as np
 
 from ebnn import arch, cost
 from ebnn.bundle import build_model
+from ebnn.count import operators
 from ebnn.errors import ConfigError
 from ebnn.format import decode
 from ebnn.geometry import Geometry, Shape, Value, output_shape
@@ -34,10 +35,11 @@ class Case:
 
     Args:
         name: unique; also the seed.
-        arch: as ``ebnn.arch`` reads it; a single layer has two units behind it, for scores.
+        arch: as ``ebnn.arch`` reads it; a single layer has two units behind it, for scores. Of the group ``operators``
+            words.
         input: height, width, channels.
         dtype: of the input, u8 or bits.
-        group: ``main`` or ``sweep``.
+        group: ``main``, ``sweep`` or ``operators``.
         node: index of the one node that the case is about; None: the whole network.
         reference: name of the case whose cost per MAC this one's is compared with (sweep only).
     """
@@ -49,6 +51,11 @@ class Case:
     group: str = "main"
     node: int | None = None
     reference: str | None = None
+
+    @property
+    def fits(self) -> tuple[str, ...]:
+        """The fits that differ."""
+        return FITS[:1] if self.group == "operators" else FITS
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,11 @@ def _bytes(channels: int, width: int) -> Case:
     return Case(name, "32c5p2", (8, width, channels), "u8", "sweep", node=0, reference=reference)
 
 
-GROUPS = {"main": NETWORKS + LAYERS, "sweep": _sweep()}
+OPERATORS = tuple(
+    Case(name, words, shape, dtype, "operators", node)
+    for name, (words, shape, dtype, node, _) in operators.CASES.items()
+)
+GROUPS = {"main": NETWORKS + LAYERS, "operators": OPERATORS, "sweep": _sweep()}
 BY_NAME = {case.name: case for group in GROUPS.values() for case in group}
 
 
@@ -184,6 +195,8 @@ def build_network(case: Case) -> Network:
     """The case's network."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(case.name.encode()).digest()[:8], "little"))
     source, nodes = Value(0, case.input, case.dtype), []
+    if case.group == "operators":
+        return operators.build(rng, source, operators.CASES[case.name][-1])
     if case.node == 1:
         nodes.append(pool_node(0, (1, 1), (1, 1), name="copy"))
         source = Value(1, case.input, case.dtype)

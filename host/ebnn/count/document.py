@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ebnn.count import cases, cores, figures, rates, tables
+from ebnn.count import cases, cores, figures, image, rates, tables
 from ebnn.files import checkout_commit, repo_root, write_atomic
 from ebnn.tables import Table
 
@@ -35,6 +35,7 @@ def render(rows: Sequence[dict], data: figures.Figures) -> str:
     """The text of docs/bench.md."""
     main = [row for row in rows if cases.BY_NAME[row["case"]].group == "main"]
     sweep = [row for row in rows if cases.BY_NAME[row["case"]].group == "sweep"]
+    operators = [row for row in rows if cases.BY_NAME[row["case"]].group == "operators"]
     parts = [INTRODUCTION, _origin(rows)]
     found = [
         case_table(),
@@ -47,6 +48,9 @@ def render(rows: Sequence[dict], data: figures.Figures) -> str:
         pivot(main, "Arena, bytes", lambda row: f"{row['arena']:,}"),
         pivot(main, "Stack of ebnn_run, bytes, measured", lambda row: f"{row['stack']:,}", networks=True),
         tables.node_table(_nodes_shown(main)),
+        operator_table(),
+        pivot(operators, "Instructions of operators", _instructions, False),
+        pivot(operators, "Estimated cycles of operators", _cycles),
         sweep_table(sweep),
     ]
     for table in found:
@@ -74,13 +78,23 @@ def case_table() -> Table:
     return Table("Cases", ("case", "architecture", "input", "counted"), tuple(lines), note, left=4)
 
 
+def operator_table() -> Table:
+    """What the names of the operators' group mean."""
+    lines = [
+        (case.name, case.arch, "x".join(map(str, case.input)) + f" {case.dtype}") for case in cases.GROUPS["operators"]
+    ]
+    note = "Counted is this node alone. In front of it bits are copied, or made i16, and two units behind make scores."
+    return Table("Operators", ("case", "node", "input"), tuple(lines), note, left=3)
+
+
 def _origin(rows: Sequence[dict]) -> str:
     commit = checkout_commit() or "unknown"
     dates = sorted(row["date"] for row in rows)
     compilers = sorted({row["compiler"] for row in rows})
     lines = [
         f"Commit {commit}, {dates[0]} to {dates[-1]} UTC. Engine {', '.join(sorted({row['engine'] for row in rows}))},",
-        f"compiled with `{', '.join(sorted({row['flags'] for row in rows}))}` by {'; '.join(compilers)}.",
+        f"compiled with `{', '.join(sorted({row['flags'] for row in rows}))}` ({', '.join(image.FOR_SIZE)}: `-Os`) by",
+        f"{'; '.join(compilers)}.",
     ]
     texts = {row["core"]: row["text"] for row in rows}
     sizes = ", ".join(f"{cores.BY_NAME[core].title} {text:,}" for core, text in texts.items())
@@ -90,6 +104,10 @@ def _origin(rows: Sequence[dict]) -> str:
 def _cost(row: dict) -> str:
     value = tables.cost(row)
     return "" if value is None else f"{value:.2f}"
+
+
+def _instructions(row: dict) -> str:
+    return f"{tables.subject(row)['instructions']:,}"
 
 
 def _cycles(row: dict) -> str:

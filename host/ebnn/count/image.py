@@ -93,7 +93,7 @@ def compiler_version(core: Core) -> str:
 
 
 def build_image(core: Core, engine: Engine, optimization: str = DEFAULT_OPTIMIZATION) -> Image:
-    """The bench with an engine, compiled with ``optimization`` (compiler flags, separated by spaces), part of it for size.
+    """The bench with an engine, compiled with ``optimization`` (flags, separated by spaces), part of it for size.
 
     Raises:
         BuildError: a program is missing or fails.
