@@ -389,7 +389,7 @@ def test_weights_of_a_byte_keep_their_binarizer_and_optimizer() -> None:
     with stage.at(0, True):
         first, second = chain.conv1(x).array, chain.conv2(np.ones((1, 6, 6, 4), np.float32)).array
     assert (first == np.rint(first)).all() and (second != np.rint(second)).any()
-    optimizers.setup(chain, config)
+    optimizers.setup(chain, config, 10)
     assert set(np.unique(chain.conv2.W.array)) == {-1, 1} and len(np.unique(chain.conv1.W.array)) == 36
     before = chain.conv1.signs.copy()
     polish.epoch(chain, x, np.arange(20) % 10)
