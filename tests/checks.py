@@ -34,13 +34,18 @@ RANDOM = 120  # random networks for what is no check but a choice
 COMPARES = re.compile(r"[=!<>]=|(?<![-<])<(?![<=])|(?<![->])>(?![>=])")
 FLAGS = {"opener": ("-O0",), "driver": driver.SANITIZED}
 PROGRAMS = {name: Path(__file__).parent / "engine" / f"{name}.c" for name in FLAGS}
-# What cannot be noticed, by the condition's text and the number in its place, and why.
+# What cannot be noticed, by the condition's text and the number in its place, and why. A text may go on behind the
+# condition, to tell it from others of the same text.
 SAME = {
     ("size + pad < window", 0): "a difference below 0 wraps, and gives more than 65535 windows with every stride",
-    ("op->input == EBNN_DTYPE_BITS", 0): "the fast kernel gathers patches that it could do without",
-    ("op->input == EBNN_DTYPE_BITS", 1): "nobody asks it of bytes",
-    ("ebnn_pixel_stride(in->channels) % 32 == 0", 0): "the fast kernel gathers patches that it could do without",
-    ("net->nodes[0].source == EBNN_SOURCE_DENSE", 1): "all of the input is kept",
+    ("is_bits && node->levels > 1", 1): "what is not bits has one level",
+    ("node->input == EBNN_DTYPE_BITS && ebnn_pixel_stride", 0): "the fast kernel gathers patches for nothing",
+    ("node->input == EBNN_DTYPE_BITS && ebnn_pixel_stride", 1): "nobody asks it of anything but bits",
+    ("ebnn_pixel_stride(in->channels) % 32 == 0", 0): "the fast kernel gathers patches for nothing",
+    ("is_left_out(net, record)", 0): "this build leaves nothing out, and knows every flag",
+    ("rc == EBNN_OK && !fields_fit", 1): "what is wrong before it is a shape, too",
+    ("rc == EBNN_OK && !ending_fits", 1): "what is wrong before it is a shape, too",
+    ("net->nodes[0].op == EBNN_OP_DENSE", 1): "all of the input is kept",
     ("net->nodes[i].from == 0", 1): "all of the input is kept",
     ("rows < in->height", 1): "a kernel that is higher than the input keeps more than the input",
 }
@@ -55,10 +60,18 @@ class Check:
     value: int
     line: int
     text: str
+    rest: str  # of the file, from the condition on
 
     def without(self, source: str) -> str:
         """The file with the number in the place of the condition."""
         return f"{source[: self.start]}({self.value}){source[self.end :]}"
+
+    def reason(self) -> str:
+        """Why nobody can notice it, empty where somebody should."""
+        for (text, value), why in SAME.items():
+            if value == self.value and text.startswith(self.text) and self.rest.startswith(text):
+                return why
+        return ""
 
 
 # --- finding the conditions ---
@@ -137,13 +150,15 @@ def find_checks(source: str) -> list[Check]:
     code, places = blanked(source), set()
     for match in re.finditer(r"\bif (\()", code):
         places |= set(atoms(code, match.start(1) + 1, closing(code, match.start(1)), True))
-    for match in re.finditer(r"(?:\breturn\b|[^=!<>]=(?!=))([^;{}]*);", code):
-        is_condition = match[0].startswith("return") and bool(COMPARES.search(match[1]))
-        places |= set(atoms(code, *match.span(1), is_condition))
+    for match in re.finditer(r"(?:\breturn\b|[^=!<>]=(?!=))\s*(?:\{([^;{}]*)\}|([^;{}]*));", code):
+        is_condition = match[0].startswith("return") and bool(COMPARES.search(match[0]))
+        for start, end in split(code, *match.span(1 if match[2] is None else 2), (",",)):
+            named = re.compile(r"\s*\**\w+ = ").match(code, start, end)  # the next variable of a declaration
+            places |= set(atoms(code, named.end() if named else start, end, is_condition))
     checks = []
     for start, end in sorted(places):
         line, text = source.count("\n", 0, start) + 1, " ".join(source[start:end].split())
-        checks += [Check(start, end, value, line, text) for value in (0, 1)]
+        checks += [Check(start, end, value, line, text, source[start:]) for value in (0, 1)]
     return checks
 
 
@@ -223,7 +238,7 @@ class Judge:
 
 def try_check(judge: Judge, check: Check, is_patient: bool) -> tuple[bool, str]:
     """(noticed or known to be the same, by whom or why)."""
-    reason = SAME.get((check.text, check.value))
+    reason = check.reason()
     said = judge.by_table(check) or judge.by_driver(check)
     if not said and is_patient and not reason:
         said = judge.by_fuzzer(check)

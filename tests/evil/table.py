@@ -362,6 +362,7 @@ def _unused_rows() -> Iterator[Damage]:
     ):
         for name in names:
             yield Damage(f"{name} in node {index} of {base}", "SHAPE", _flag(index, named[name]), base=base)
+    yield Damage("bytes with a border that does not count", "SHAPE", node(CONV1, 1, "B", ops.FLAG_BORDER_NONE))
     for index, kinds in ((POOL, range(8, 16)), (DENSE, range(8, 24)), (SCORES, range(8, 24))):
         for field in kinds:
             yield Damage(f"unused byte {field} of node {index}", "SHAPE", node(index, field, "B", 1))
@@ -380,6 +381,7 @@ def _ending_rows() -> Iterator[Damage]:
     yield Damage("i32 that nobody reads", "SHAPE", node(SUM, OUTPUT, "B", I32), base="mixed")
     yield Damage("one node, no scores", "SHAPE", put("B", 7, 1))
     yield Damage("scores of two positions", "SHAPE", node(LAST, 16, "B", 2), base="mixed")
+    yield Damage("scores of two positions in a row", "SHAPE", node(LAST, 17, "B", 2), base="mixed")
     yield Damage("last node of bits", "SHAPE", put("B", 7, 4), base="mixed")
     for index in (CONV1, POOL, CONV2, DENSE):
         yield Damage(f"no levels in node {index}", "SHAPE", node(index, ENDING, "B", 0))
