@@ -110,7 +110,7 @@ def test_attributes(device: Session) -> None:
 
 @pytest.mark.parametrize("offset", range(4))
 def test_any_alignment(device: Session, offset: int) -> None:
-    case = next(case for case in make_golden.load() if case.name == "conv_bits_plain")
+    case = built.golden("conv_bits_plain")
     run = case.runs[0]
     device.exec(f"b = bytearray({offset}) + {case.blob!r}\nx = bytearray({offset}) + {run.data!r}\ngc.collect()")
     arena = decode(case.blob).plan.arena_size
@@ -158,7 +158,7 @@ def test_feed_gives_what_infer_gives(device: Session, random_cases: list[Case]) 
 
 
 def test_feed_gives_the_scores(device: Session) -> None:
-    case = next(case for case in make_golden.load() if case.name == "conv_u8_pool_padded")
+    case = built.golden("conv_u8_pool_padded")
     rows, scores = load_rows(device, case), case.runs[0].scores
     device.exec(f"n = m.row_size\nout = array('i', [77] * {len(scores)})")
     assert device.eval("(m.feed(r[:-n], out), list(out))") == (None, [77] * len(scores))
@@ -167,7 +167,7 @@ def test_feed_gives_the_scores(device: Session) -> None:
 
 
 def test_feed_begins_anew_after_a_run_or_an_error(device: Session) -> None:
-    case = next(case for case in make_golden.load() if case.name == "conv_bits_plain")
+    case = built.golden("conv_bits_plain")
     load_rows(device, case)
     first, second = case.runs[0], case.runs[1]
     device.exec(f"n = m.row_size\nx = {second.data!r}")
@@ -180,7 +180,7 @@ def test_feed_begins_anew_after_a_run_or_an_error(device: Session) -> None:
 
 
 def test_feed_of_wrong_rows_gets_a_sentence_and_the_input_goes_on(device: Session) -> None:
-    case = next(case for case in make_golden.load() if case.name == "conv_u8_plain")
+    case = built.golden("conv_u8_plain")
     rows = load_rows(device, case)
     height, size = len(rows), len(rows[0])
     classes = len(case.runs[0].scores)
