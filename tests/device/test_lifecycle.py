@@ -22,7 +22,7 @@ from exact import rows_of
 
 FROZEN = built.frozen_case()
 RUN = FROZEN.runs[0]
-OTHER = next(case for case in make_golden.load() if case.name == "conv_bits_plain")
+OTHER = built.golden("conv_bits_plain")
 CHUNK = 3000  # bytes of a model that are sent at once
 
 # A file system of files in a dict, for boards that have none.
@@ -256,6 +256,7 @@ def test_a_view_of_a_buffer_that_is_resized(device: Session) -> None:
 def test_buffers_that_move_while_the_model_runs(device: Session, moved: str) -> None:
     device.exec(
         "b = {'model': bytearray(v), 'input': bytearray(x), 'arena': bytearray(ebnn.Model(v).arena_size + 3)}\n"
+        "b['behind'] = bytearray(len(b['arena']))\n"  # so that the arena does not grow where it lies
         "m = ebnn.Model(b['model'], b['arena'])\n"
         f"def hook():\n    b['{moved}'].extend(bytes(800))\n    gc.collect()\n    return bytes(50)"
     )
@@ -400,13 +401,14 @@ def test_memory_ends_at_each_allocation(device: Session, name: str) -> None:
     device.exec(f"m = ebnn.Model(v)\nanswer = {RUN.prediction}\nodd = memoryview(bytes(1) + v)[1:]")
     device.exec(f"def call():\n    return {ALLOCATING[name]}")
     rounds, left = [], []
-    for _ in range(3):
+    for _ in range(4):
         rounds.append(starved(device))
         left.append(device.eval("(gc.collect(), gc.mem_free())[1]"))
     assert works(device)
     assert rounds[0] > 0
-    # The collector may take a word on the stack for an address; one lost block a failure would be more.
-    assert left[2] >= left[1] - 128, "what failed is lost"
+    # The collector may take a word on the stack for an address, even of the largest hog, but not of one more each
+    # round; one lost block a failure would be more than these few.
+    assert max(later - earlier for earlier, later in itertools.pairwise(left)) >= -128, "what failed is lost"
     device.exec("starve = call = odd = None")
 
 
