@@ -13,7 +13,7 @@ from mutations import MUTATIONS, RUN, SIM, Mutation
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("language", "every"), [("c", 6), ("python", 3)])  # two tests, for two workers
+@pytest.mark.parametrize(("language", "every"), [("c", 8), ("python", 6)])  # two tests, for two workers
 def test_mutations_are_caught(language: str, every: int) -> None:
     """Some of them, so that the tests end in time; make mutants takes all."""
     jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1)
